@@ -1,0 +1,169 @@
+//! The columns of one call, as a kernel sees them.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::buffer::NullBuffer;
+
+use crate::value::{FromColumn, IntoColumn, NodeOutput, Unreadable};
+use crate::{BoxError, Error, ErrorKind};
+
+/// A resource that nodes take by `#[shared]` reference.
+pub type SharedValue = Arc<dyn Any + Send + Sync>;
+
+/// What a user's function did not return: its own error, or why it could not be called.
+#[derive(Debug)]
+pub struct Failure {
+    /// The row within the call's columns, where one row is to blame.
+    pub row: Option<usize>,
+    /// The user's error, or an [`Error`] of ours.
+    pub error: BoxError,
+}
+
+impl Failure {
+    pub(crate) fn unreadable(row: usize, why: Unreadable) -> Self {
+        Self {
+            row: Some(row),
+            error: Error::new(ErrorKind::InvalidInput, why).into(),
+        }
+    }
+}
+
+/// Equally long argument arrays, each already of the type its parameter reads.
+#[derive(Debug)]
+pub struct Columns<'a> {
+    arrays: &'a [ArrayRef],
+    shared: &'a [SharedValue],
+    rows: usize,
+    skipped: Option<NullBuffer>,
+    current: Cell<usize>,
+}
+
+impl<'a> Columns<'a> {
+    /// `rows` rows of `arrays`; rows that are null in `skipped` are not called for.
+    pub fn new(
+        arrays: &'a [ArrayRef],
+        shared: &'a [SharedValue],
+        rows: usize,
+        skipped: Option<NullBuffer>,
+    ) -> Self {
+        Self {
+            arrays,
+            shared,
+            rows,
+            skipped,
+            current: Cell::new(0),
+        }
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The argument arrays in the order of the node's parameters.
+    pub fn arrays(&self) -> &'a [ArrayRef] {
+        self.arrays
+    }
+
+    /// The row being computed, for the report of a panic.
+    pub fn current(&self) -> usize {
+        self.current.get()
+    }
+
+    /// The typed view of argument `index`.
+    ///
+    /// # Errors
+    /// If the array was not brought to the parameter's type, a fault of the engine.
+    pub fn reader<T: FromColumn<'a>>(&self, index: usize) -> Result<Reader<'a, T>, Failure> {
+        reader(self.arrays, index)
+    }
+
+    /// The shared value at `index`.
+    ///
+    /// # Errors
+    /// If another type was bound, a fault of the engine.
+    pub fn shared<T: Any>(&self, index: usize) -> Result<&'a T, Failure> {
+        shared(self.shared, index)
+    }
+
+    /// Calls `function` for each row that is not skipped and collects what it returns; a
+    /// skipped row is null.
+    ///
+    /// # Errors
+    /// The first row's failure.
+    pub fn collect<R: NodeOutput>(
+        &self,
+        mut function: impl FnMut(usize) -> Result<R, Unreadable>,
+    ) -> Result<ArrayRef, Failure> {
+        let mut builder = R::Value::builder(self.rows);
+        for row in 0..self.rows {
+            if self
+                .skipped
+                .as_ref()
+                .is_some_and(|skipped| skipped.is_null(row))
+            {
+                R::Value::append_null(&mut builder);
+                continue;
+            }
+            self.current.set(row);
+            let output = function(row).map_err(|why| Failure::unreadable(row, why))?;
+            let value = output.into_output().map_err(|error| Failure {
+                row: Some(row),
+                error,
+            })?;
+            value.append(&mut builder);
+        }
+        Ok(R::Value::finish(builder))
+    }
+}
+
+/// The typed view of one argument.
+pub struct Reader<'a, T: FromColumn<'a>>(T::Column);
+
+impl<'a, T: FromColumn<'a>> Reader<'a, T> {
+    /// The argument at `row`.
+    ///
+    /// # Errors
+    /// If the row holds what the type cannot, such as a null item under `Vec<i64>`.
+    #[inline]
+    pub fn get(&self, row: usize) -> Result<T, Unreadable> {
+        T::get(&self.0, row)
+    }
+}
+
+pub(crate) fn reader<'a, T: FromColumn<'a>>(
+    arrays: &'a [ArrayRef],
+    index: usize,
+) -> Result<Reader<'a, T>, Failure> {
+    arrays
+        .get(index)
+        .and_then(T::column)
+        .map(Reader)
+        .ok_or_else(|| {
+            let given = arrays.get(index).map(|array| array.data_type().to_string());
+            let message = format!(
+                "argument {index} came as {given:?} instead of {}",
+                T::data_type()
+            );
+            Failure {
+                row: None,
+                error: Error::new(ErrorKind::Internal, message).into(),
+            }
+        })
+}
+
+pub(crate) fn shared<T: Any>(values: &[SharedValue], index: usize) -> Result<&T, Failure> {
+    values
+        .get(index)
+        .and_then(|value| value.downcast_ref())
+        .ok_or_else(|| {
+            let message = format!("shared value {index} is no {}", std::any::type_name::<T>());
+            Failure {
+                row: None,
+                error: Error::new(ErrorKind::Internal, message).into(),
+            }
+        })
+}

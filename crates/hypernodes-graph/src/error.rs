@@ -1,0 +1,158 @@
+//! The one error type of every crate, and what its kinds tell a caller to do.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Any error a user's function may return.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The result of every fallible public function.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A node or pipeline is put together wrongly: change the program.
+    InvalidPipeline,
+    /// The values or columns handed in do not fit: change the input.
+    InvalidInput,
+    /// A setting cannot be honoured: change or remove it.
+    InvalidSetting,
+    /// A user's function returned an error: look at its `source`.
+    NodeFailed,
+    /// A user's function panicked: the message holds the panic's text.
+    NodePanicked,
+    /// The query or file cannot be planned or read: the `source` says why.
+    Query,
+    /// What was asked for is not supported here: the message says what is.
+    Unsupported,
+    /// The run was stopped before it ended.
+    Cancelled,
+    /// A fault of this library: please report it.
+    Internal,
+}
+
+/// What went wrong, where, and what caused it.
+///
+/// `Display` prints the message and the context, never the source: print the chain of
+/// [`source`](StdError::source) to see all. The user's own error is found by
+/// [`Error::user_error`].
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// An error of `kind`; the message is lowercase and quotes values with `{:?}`.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            context: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// The same error, caused by `source`.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same error with one more fact about where it happened, such as `("row", "17")`.
+    #[must_use]
+    pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0.context.push((key, value.to_string()));
+        self
+    }
+
+    /// What the caller can do.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The message without context or source.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// A fact about where it happened: `"pipeline"`, `"node"`, `"row"`, `"file"`, …
+    pub fn context(&self, key: &str) -> Option<&str> {
+        let found = self.0.context.iter().find(|(name, _)| *name == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The ordinal of the failing row in its node's input, counted from 0; in `map`, the
+    /// item's index.
+    pub fn row(&self) -> Option<u64> {
+        self.context("row").and_then(|row| row.parse().ok())
+    }
+
+    /// The first error of type `E` in the chain of sources: the user's own error as it was.
+    pub fn user_error<E: StdError + 'static>(&self) -> Option<&E> {
+        std::iter::successors(self.source(), |error| (*error).source())
+            .find_map(|error| error.downcast_ref::<E>())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        for (position, (key, value)) in self.0.context.iter().enumerate() {
+            let open = if position == 0 { " (" } else { ", " };
+            write!(f, "{open}{key}: {value}")?;
+        }
+        if !self.0.context.is_empty() {
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)?;
+        let causes = std::iter::successors(self.source(), |error| (*error).source());
+        causes
+            .into_iter()
+            .try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn display_has_context_and_leaves_the_source_to_the_chain() {
+        let cause = std::io::Error::other("cause");
+        let error = Error::new(ErrorKind::NodeFailed, "node \"f\" failed")
+            .with_context("node", "f")
+            .with_context("row", 3)
+            .with_source(cause);
+        assert_eq!(error.to_string(), "node \"f\" failed (node: f, row: 3)");
+        assert_eq!(error.row(), Some(3));
+        assert!(error.user_error::<std::io::Error>().is_some());
+        assert!(error.user_error::<fmt::Error>().is_none());
+    }
+}

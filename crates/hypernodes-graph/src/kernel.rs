@@ -1,0 +1,68 @@
+//! What a node does to arrays, with the user's types erased.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+
+use crate::columns::{Columns, Failure, SharedValue};
+
+/// A future in a box, as `std` alone can name it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A synchronous function over the rows of some columns.
+///
+/// Called from any thread, any number of times at once, with any non-empty slice of the
+/// input's rows; it must return as many rows as it was given, in the same order. It may block
+/// and it may panic: engines call it where that harms nobody. It is *not* allowed to keep the
+/// columns.
+pub trait Kernel: Send + Sync {
+    /// One output row for each input row.
+    ///
+    /// # Errors
+    /// The user's error, with its row where one row is to blame.
+    fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure>;
+}
+
+/// An asynchronous function of one row.
+pub trait AsyncKernel: Send + Sync {
+    /// Takes hold of a batch of `rows` rows; nothing is called yet.
+    fn batch(
+        &self,
+        arrays: Vec<ArrayRef>,
+        shared: &[SharedValue],
+        rows: usize,
+    ) -> Arc<dyn AsyncRows>;
+}
+
+/// The rows of a batch, each of which can be called for once and is then kept until taken.
+pub trait AsyncRows: Send + Sync {
+    /// The call for `row`; its result stays here. Dropping the future cancels the call.
+    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// The results of `rows`, removed from here; null where none was called for.
+    fn take(&self, rows: std::ops::Range<usize>) -> ArrayRef;
+}
+
+/// How a node is called.
+#[derive(Clone)]
+pub enum Call {
+    /// A function of one row, called in slices of any length.
+    Rows(Arc<dyn Kernel>),
+    /// A function of whole arrays, called with up to `batch_size` rows.
+    Batch(Arc<dyn Kernel>),
+    /// An async function of one row.
+    Async(Arc<dyn AsyncKernel>),
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rows(_) => "Rows",
+            Self::Batch(_) => "Batch",
+            Self::Async(_) => "Async",
+        })
+    }
+}

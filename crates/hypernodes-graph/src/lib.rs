@@ -1,0 +1,24 @@
+//! Nodes and pipelines: Rust functions of one item, composed by the names of their
+//! parameters and outputs.
+
+mod columns;
+mod error;
+mod kernel;
+mod names;
+mod node;
+mod pipeline;
+mod value;
+
+pub use columns::{Columns, Failure, Reader, SharedValue};
+pub use error::{BoxError, Error, ErrorKind, Result};
+pub use kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
+pub use names::{hint, nearest};
+pub use node::{
+    AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
+};
+pub use node::{Identity, Node, Output, Parameter, Settings, SharedParameter};
+pub use pipeline::{Input, Pipeline};
+pub use value::{
+    BytesColumn, FromColumn, IntoColumn, ListColumn, ListItem, NodeOutput, Owned, TextColumn,
+    Unreadable, conform, meet, reads,
+};

@@ -1,0 +1,375 @@
+//! Rust functions and closures as nodes, their parameter types inferred.
+//!
+//! A function's parameters are owned (`i64`, `Option<f64>`, `Vec<i64>`), borrowed (`&str`,
+//! `&[f64]`) or optional and borrowed (`Option<&str>`). A marker per parameter tells these
+//! apart, so that one blanket implementation for each combination can exist and the compiler
+//! finds the right one from the function alone.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use parking_lot::Mutex;
+
+use super::{Identity, Node, Output, Parameter};
+use crate::columns::{Columns, Failure, SharedValue, reader};
+use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
+use crate::value::{FromColumn, IntoColumn, NodeOutput, Owned};
+use crate::{BoxError, Error, ErrorKind};
+
+/// Marks an owned parameter.
+pub struct Own<T>(PhantomData<fn(T)>);
+/// Marks a parameter borrowed from the array.
+pub struct Ref<T: ?Sized>(PhantomData<fn(&T)>);
+/// Marks an optional parameter borrowed from the array.
+pub struct Opt<T: ?Sized>(PhantomData<fn(&T)>);
+
+/// A parameter's type where `'a` is the life of its array.
+macro_rules! at {
+    (Own $t:ident $a:lifetime) => { $t };
+    (Ref $t:ident $a:lifetime) => { &$a $t };
+    (Opt $t:ident $a:lifetime) => { Option<&$a $t> };
+}
+
+/// A function or closure of one row; `Marker` lists what its parameters are.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function of one row",
+    note = "it takes one to four column values, such as `|text: &str, k: i64|`, with their types written, and returns a column value or a `Result` of one",
+    note = "for more parameters, `#[shared]` resources or a returned borrow, use `#[node]`"
+)]
+pub trait RowFunction<Marker>: Send + Sync + 'static {
+    /// What it returns.
+    type Output: NodeOutput;
+    /// One name for each parameter.
+    type Names;
+
+    /// The parameters under these names.
+    fn parameters(names: Self::Names) -> Vec<Parameter>;
+
+    /// The function over all rows.
+    ///
+    /// # Errors
+    /// As [`Kernel::call`].
+    fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure>;
+}
+
+/// An async function of one row.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an async function of one row",
+    note = "it is an `async fn` of one to four column values, or a closure of owned ones that returns a future"
+)]
+pub trait AsyncRowFunction<Marker>: Send + Sync + 'static {
+    /// What its future yields.
+    type Output: NodeOutput<Value: Send + 'static> + Send;
+    /// One name for each parameter.
+    type Names;
+
+    /// The parameters under these names.
+    fn parameters(names: Self::Names) -> Vec<Parameter>;
+
+    /// The call for one row of `arrays`.
+    fn call(
+        self: Arc<Self>,
+        arrays: Arc<[ArrayRef]>,
+        row: usize,
+    ) -> BoxFuture<'static, RowResult<Self::Output>>;
+}
+
+type RowResult<R> = Result<<R as NodeOutput>::Value, Failure>;
+
+/// An async function of `Arguments`, whose future may borrow from them.
+pub trait AsyncCall<'a, Arguments> {
+    /// What the future yields.
+    type Output;
+    /// The future.
+    type Future: Future<Output = Self::Output> + Send + 'a;
+
+    /// Starts the call.
+    fn start(&'a self, arguments: Arguments) -> Self::Future;
+}
+
+/// Implements the traits for one list of parameters: marker, type, variable, position.
+macro_rules! implement {
+    ($(($marker:ident $t:ident $v:ident $i:tt))+) => {
+        impl<Fun, Out, $($t: ?Sized + 'static),+> RowFunction<($($marker<$t>,)+)> for Fun
+        where
+            Fun: for<'a> Fn($(at!($marker $t 'a)),+) -> Out + Send + Sync + 'static,
+            Out: NodeOutput,
+            $($marker<$t>: ParameterKind,)+
+            $(for<'a> at!($marker $t 'a): FromColumn<'a>,)+
+        {
+            type Output = Out;
+            type Names = [&'static str; [$($i),+].len()];
+
+            fn parameters(names: Self::Names) -> Vec<Parameter> {
+                vec![$(Parameter::of::<at!($marker $t 'static)>(names[$i])),+]
+            }
+
+            fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
+                $(let $v = columns.reader::<at!($marker $t '_)>($i)?;)+
+                columns.collect(|row| Ok(self($($v.get(row)?),+)))
+            }
+        }
+
+        impl<Fun, Out, $($t: ?Sized + 'static),+> AsyncRowFunction<($($marker<$t>,)+)> for Fun
+        where
+            Fun: for<'a> AsyncCall<'a, ($(at!($marker $t 'a),)+), Output = Out> + Send + Sync + 'static,
+            Out: NodeOutput<Value: Send + 'static> + Send,
+            $($marker<$t>: ParameterKind,)+
+            $(for<'a> at!($marker $t 'a): FromColumn<'a> + Send,)+
+        {
+            type Output = Out;
+            type Names = [&'static str; [$($i),+].len()];
+
+            fn parameters(names: Self::Names) -> Vec<Parameter> {
+                vec![$(Parameter::of::<at!($marker $t 'static)>(names[$i])),+]
+            }
+
+            fn call(self: Arc<Self>, arrays: Arc<[ArrayRef]>, row: usize) -> BoxFuture<'static, RowResult<Out>> {
+                Box::pin(async move {
+                    let arguments = ($(argument::<at!($marker $t '_)>(&arrays, $i, row)?,)+);
+                    settle(row, self.start(arguments).await)
+                })
+            }
+        }
+    };
+}
+
+/// Every combination of markers for a list of parameters.
+macro_rules! combine {
+    ({$($done:tt)*}) => { implement! { $($done)* } };
+    ({$($done:tt)*} ($t:ident $v:ident $i:tt) $($rest:tt)*) => {
+        combine! { {$($done)* (Own $t $v $i)} $($rest)* }
+        combine! { {$($done)* (Ref $t $v $i)} $($rest)* }
+        combine! { {$($done)* (Opt $t $v $i)} $($rest)* }
+    };
+}
+
+/// The async functions of one number of arguments.
+macro_rules! arity {
+    ($(($t:ident $v:ident $i:tt))+) => {
+        impl<'a, Fun, Fut, $($t),+> AsyncCall<'a, ($($t,)+)> for Fun
+        where
+            Fun: Fn($($t),+) -> Fut,
+            Fut: Future + Send + 'a,
+        {
+            type Output = Fut::Output;
+            type Future = Fut;
+
+            fn start(&'a self, ($($v,)+): ($($t,)+)) -> Fut {
+                self($($v),+)
+            }
+        }
+
+        combine! { {} $(($t $v $i))+ }
+    };
+}
+
+arity! { (A a 0) }
+arity! { (A a 0) (B b 1) }
+arity! { (A a 0) (B b 1) (C c 2) }
+arity! { (A a 0) (B b 1) (C c 2) (D d 3) }
+
+/// What a marker says about its type, so that exactly one marker fits each parameter.
+pub trait ParameterKind {}
+
+impl<T: Owned> ParameterKind for Own<T> {}
+impl<T: ?Sized> ParameterKind for Ref<T> {}
+impl<T: ?Sized> ParameterKind for Opt<T> {}
+
+fn argument<'a, T: FromColumn<'a>>(
+    arrays: &'a [ArrayRef],
+    index: usize,
+    row: usize,
+) -> Result<T, Failure> {
+    reader::<T>(arrays, index)?
+        .get(row)
+        .map_err(|why| Failure::unreadable(row, why))
+}
+
+fn settle<R: NodeOutput>(row: usize, output: R) -> RowResult<R> {
+    output.into_output().map_err(|error| Failure {
+        row: Some(row),
+        error,
+    })
+}
+
+/// A row function with its types erased.
+struct RowKernel<F, M>(F, PhantomData<fn(M)>);
+
+impl<M: 'static, F: RowFunction<M>> Kernel for RowKernel<F, M> {
+    fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
+        self.0.call(columns)
+    }
+}
+
+/// A batch function with its types erased.
+struct BatchKernel<F>(F, DataType);
+
+impl<F: BatchFunction> Kernel for BatchKernel<F> {
+    fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
+        let array = self.0(columns.arrays()).map_err(|error| Failure { row: None, error })?;
+        check_batch(array, columns.rows(), &self.1)
+    }
+}
+
+/// What a batch function returned, if it has the length and type it should have.
+fn check_batch(array: ArrayRef, rows: usize, wanted: &DataType) -> Result<ArrayRef, Failure> {
+    let fault = if array.len() != rows {
+        format!(
+            "the batch function returned {} rows for {rows}; it must return one for each",
+            array.len()
+        )
+    } else if array.data_type() != wanted {
+        format!(
+            "the batch function returned {} where {wanted} was declared",
+            array.data_type()
+        )
+    } else {
+        return Ok(array);
+    };
+    Err(Failure {
+        row: None,
+        error: Error::new(ErrorKind::NodeFailed, fault).into(),
+    })
+}
+
+/// An async row function with its types erased.
+struct AsyncRowKernel<F, M>(Arc<F>, PhantomData<fn(M)>);
+
+impl<M: 'static, F: AsyncRowFunction<M>> AsyncKernel for AsyncRowKernel<F, M> {
+    fn batch(&self, arrays: Vec<ArrayRef>, _: &[SharedValue], rows: usize) -> Arc<dyn AsyncRows> {
+        let (function, arrays) = (Arc::clone(&self.0), Arc::from(arrays));
+        slots(rows, move |row| {
+            Arc::clone(&function).call(Arc::clone(&arrays), row)
+        })
+    }
+}
+
+/// The rows of a batch whose calls `start` makes.
+pub(crate) fn slots<V, S>(rows: usize, start: S) -> Arc<dyn AsyncRows>
+where
+    V: IntoColumn + Send + 'static,
+    S: Fn(usize) -> BoxFuture<'static, Result<V, Failure>> + Send + Sync + 'static,
+{
+    let values = std::iter::repeat_with(|| Mutex::new(None))
+        .take(rows)
+        .collect();
+    Arc::new(Slots { start, values })
+}
+
+struct Slots<V, S> {
+    start: S,
+    values: Box<[Mutex<Option<V>>]>,
+}
+
+impl<V, S> AsyncRows for Slots<V, S>
+where
+    V: IntoColumn + Send + 'static,
+    S: Fn(usize) -> BoxFuture<'static, Result<V, Failure>> + Send + Sync + 'static,
+{
+    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            let value = (self.start)(row).await?;
+            *self.values[row].lock() = Some(value);
+            Ok(())
+        })
+    }
+
+    fn take(&self, rows: Range<usize>) -> ArrayRef {
+        let mut builder = V::builder(rows.len());
+        for slot in &self.values[rows] {
+            match slot.lock().take() {
+                Some(value) => value.append(&mut builder),
+                None => V::append_null(&mut builder),
+            }
+        }
+        V::finish(builder)
+    }
+}
+
+/// A function over whole arrays: all of one length, and as many rows out as in.
+pub trait BatchFunction:
+    Fn(&[ArrayRef]) -> Result<ArrayRef, BoxError> + Send + Sync + 'static
+{
+}
+
+impl<F: Fn(&[ArrayRef]) -> Result<ArrayRef, BoxError> + Send + Sync + 'static> BatchFunction for F {}
+
+impl Node {
+    /// A node from a function or closure of one row.
+    ///
+    /// `output` names the column it makes, and the SQL function; `inputs` the columns it reads,
+    /// one for each of up to four parameters, whose types are taken from the function.
+    ///
+    /// ```
+    /// use hypernodes_graph::Node;
+    ///
+    /// let scaled = Node::map("scaled", ["x", "factor"], |x: f64, factor: Option<f64>| {
+    ///     x * factor.unwrap_or(1.0)
+    /// });
+    /// assert!(scaled.parameters()[1].optional);
+    /// ```
+    pub fn map<M: 'static, F: RowFunction<M>>(
+        output: impl Into<String>,
+        inputs: F::Names,
+        function: F,
+    ) -> Self {
+        let data_type = <F::Output as NodeOutput>::Value::data_type();
+        let call = Call::Rows(Arc::new(RowKernel(function, PhantomData)));
+        Self::made(output.into(), F::parameters(inputs), data_type, call)
+    }
+
+    /// A node from an `async fn` of one row, which may borrow its parameters, or from a closure
+    /// of owned ones that returns a future.
+    ///
+    /// ```
+    /// use hypernodes_graph::Node;
+    ///
+    /// async fn length(text: &str) -> i64 {
+    ///     text.len() as i64
+    /// }
+    /// let node = Node::map_async("length", ["text"], length);
+    /// assert_eq!(node.output().data_type, arrow::datatypes::DataType::Int64);
+    /// ```
+    pub fn map_async<M: 'static, F: AsyncRowFunction<M>>(
+        output: impl Into<String>,
+        inputs: F::Names,
+        function: F,
+    ) -> Self {
+        let data_type = <F::Output as NodeOutput>::Value::data_type();
+        let call = Call::Async(Arc::new(AsyncRowKernel(Arc::new(function), PhantomData)));
+        Self::made(output.into(), F::parameters(inputs), data_type, call)
+    }
+
+    /// A node from a function over whole Arrow arrays, one for each of `inputs`.
+    ///
+    /// The function gets arrays of exactly the declared types (text as Utf8, in one of its
+    /// three layouts), sees their nulls, and returns an array of type `output.1` with as many
+    /// rows.
+    pub fn batch<const N: usize, F: BatchFunction>(
+        output: (&str, DataType),
+        inputs: [(&str, DataType); N],
+        function: F,
+    ) -> Self {
+        let parameters = inputs.map(|(name, data_type)| Parameter {
+            name: name.into(),
+            data_type,
+            optional: true,
+        });
+        let (name, data_type) = output;
+        let call = Call::Batch(Arc::new(BatchKernel(function, data_type.clone())));
+        Self::made(name.into(), parameters.into(), data_type, call)
+    }
+
+    fn made(name: String, parameters: Vec<Parameter>, data_type: DataType, call: Call) -> Self {
+        let output = Output {
+            name: name.clone(),
+            data_type,
+        };
+        Self::new(Identity::new(), name, parameters, Vec::new(), output, call)
+    }
+}

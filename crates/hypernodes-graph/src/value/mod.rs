@@ -1,0 +1,118 @@
+//! Rust values read from Arrow columns and written to them.
+//!
+//! A parameter type implements [`FromColumn`], a return type [`IntoColumn`]. Both know their
+//! Arrow type, so a pipeline is checked before its first call. What belongs here: one file a
+//! family of types. What never does: anything about nodes, rows in flight or DataFusion.
+
+mod conform;
+mod list;
+mod option;
+mod primitive;
+mod text;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
+
+pub use conform::{conform, meet, reads};
+pub use list::{ListColumn, ListItem};
+pub use text::{BytesColumn, TextColumn};
+
+/// Why one row of a column cannot be read as the type a function asks for.
+pub type Unreadable = &'static str;
+
+/// A type that a function may take as a parameter: one row of an Arrow column.
+///
+/// `'a` is the life of the array: `&'a str` and `&'a [f64]` borrow from it, nothing is copied.
+/// A null row of a type that is not `Option` is never read: the function is not called and its
+/// output is null.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a column",
+    label = "not a column type",
+    note = "a parameter is a bool, an integer, a float, `&str`, `String`, `&[u8]`, a slice or `Vec` of these, or an `Option` of one",
+    note = "mark it `#[shared]` and take it by reference if it is a resource rather than a column"
+)]
+pub trait FromColumn<'a>: Sized {
+    /// The typed view of a whole array, made once per batch.
+    type Column;
+
+    /// Whether the function wants to see nulls (as `None`).
+    const OPTIONAL: bool = false;
+
+    /// The Arrow type that columns are brought to before [`FromColumn::column`] sees them;
+    /// [`reads`] tells which others can be.
+    fn data_type() -> DataType;
+
+    /// The view of an array that [`conform`] returned for [`FromColumn::data_type`]; `None`
+    /// for any other array.
+    fn column(array: &'a ArrayRef) -> Option<Self::Column>;
+
+    /// The value at `row`, which is in bounds and, unless `OPTIONAL`, not null.
+    fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable>;
+}
+
+/// A parameter type that borrows nothing from its array.
+pub trait Owned: for<'a> FromColumn<'a> + Send + 'static {}
+
+impl<T: Owned> Owned for Option<T> {}
+impl Owned for bool {}
+impl Owned for String {}
+impl Owned for Vec<u8> {}
+impl<T: Owned + ListItem> Owned for Vec<T> {}
+
+/// A type that a function may return: it becomes one row of an Arrow column.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written to a column",
+    label = "not a column type",
+    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, or a `Result` of one"
+)]
+pub trait IntoColumn: Sized {
+    /// Collects values row by row.
+    type Builder: Send;
+
+    /// The Arrow type of the column.
+    fn data_type() -> DataType;
+
+    /// An empty builder with room for `rows` rows.
+    fn builder(rows: usize) -> Self::Builder;
+
+    /// Appends one row.
+    fn append(self, builder: &mut Self::Builder);
+
+    /// Appends a null row.
+    fn append_null(builder: &mut Self::Builder);
+
+    /// The column of all rows appended.
+    fn finish(builder: Self::Builder) -> ArrayRef;
+}
+
+/// What a function may return: a column value, or a `Result` of one with any error type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a node may return",
+    label = "not a column type, nor a `Result` of one",
+    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, or a `Result` of one"
+)]
+pub trait NodeOutput {
+    /// The column value.
+    type Value: IntoColumn;
+
+    /// The value, or the user's error as it is.
+    fn into_output(self) -> Result<Self::Value, crate::BoxError>;
+}
+
+impl<T: IntoColumn> NodeOutput for T {
+    type Value = T;
+
+    #[inline]
+    fn into_output(self) -> Result<T, crate::BoxError> {
+        Ok(self)
+    }
+}
+
+impl<T: IntoColumn, E: Into<crate::BoxError>> NodeOutput for Result<T, E> {
+    type Value = T;
+
+    #[inline]
+    fn into_output(self) -> Result<T, crate::BoxError> {
+        self.map_err(Into::into)
+    }
+}

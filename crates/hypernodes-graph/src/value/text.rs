@@ -1,0 +1,163 @@
+//! Text and bytes, borrowed from the array in any of Arrow's three layouts.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BinaryViewArray, LargeBinaryArray,
+    LargeStringArray, StringArray, StringBuilder, StringViewArray,
+};
+use arrow::datatypes::DataType;
+
+use super::{FromColumn, IntoColumn, Unreadable};
+
+/// A column of text: Utf8, LargeUtf8 or Utf8View.
+#[derive(Debug, Clone, Copy)]
+pub enum TextColumn<'a> {
+    /// 32-bit offsets.
+    Utf8(&'a StringArray),
+    /// 64-bit offsets.
+    Large(&'a LargeStringArray),
+    /// Views; what DataFusion reads from Parquet.
+    View(&'a StringViewArray),
+}
+
+/// A column of bytes: Binary, LargeBinary or BinaryView.
+#[derive(Debug, Clone, Copy)]
+pub enum BytesColumn<'a> {
+    /// 32-bit offsets.
+    Binary(&'a BinaryArray),
+    /// 64-bit offsets.
+    Large(&'a LargeBinaryArray),
+    /// Views; what DataFusion reads from Parquet.
+    View(&'a BinaryViewArray),
+}
+
+impl<'a> FromColumn<'a> for &'a str {
+    type Column = TextColumn<'a>;
+
+    fn data_type() -> DataType {
+        DataType::Utf8
+    }
+
+    fn column(array: &'a ArrayRef) -> Option<Self::Column> {
+        match array.data_type() {
+            DataType::Utf8 => array.as_string_opt::<i32>().map(TextColumn::Utf8),
+            DataType::LargeUtf8 => array.as_string_opt::<i64>().map(TextColumn::Large),
+            DataType::Utf8View => array.as_string_view_opt().map(TextColumn::View),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable> {
+        Ok(match column {
+            TextColumn::Utf8(array) => array.value(row),
+            TextColumn::Large(array) => array.value(row),
+            TextColumn::View(array) => array.value(row),
+        })
+    }
+}
+
+impl<'a> FromColumn<'a> for &'a [u8] {
+    type Column = BytesColumn<'a>;
+
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+
+    fn column(array: &'a ArrayRef) -> Option<Self::Column> {
+        match array.data_type() {
+            DataType::Binary => array.as_binary_opt::<i32>().map(BytesColumn::Binary),
+            DataType::LargeBinary => array.as_binary_opt::<i64>().map(BytesColumn::Large),
+            DataType::BinaryView => array.as_binary_view_opt().map(BytesColumn::View),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable> {
+        Ok(match column {
+            BytesColumn::Binary(array) => array.value(row),
+            BytesColumn::Large(array) => array.value(row),
+            BytesColumn::View(array) => array.value(row),
+        })
+    }
+}
+
+macro_rules! owned {
+    ($($owned:ty, $borrowed:ty, $column:ident, $builder:ty);* $(;)?) => {$(
+        impl<'a> FromColumn<'a> for $owned {
+            type Column = $column<'a>;
+
+            fn data_type() -> DataType {
+                <&$borrowed as FromColumn>::data_type()
+            }
+
+            fn column(array: &'a ArrayRef) -> Option<Self::Column> {
+                <&$borrowed>::column(array)
+            }
+
+            #[inline]
+            fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable> {
+                <&$borrowed>::get(column, row).map(Into::into)
+            }
+        }
+
+        impl IntoColumn for &$borrowed {
+            type Builder = $builder;
+
+            fn data_type() -> DataType {
+                <&$borrowed as FromColumn>::data_type()
+            }
+
+            fn builder(rows: usize) -> Self::Builder {
+                <$builder>::with_capacity(rows, 0)
+            }
+
+            #[inline]
+            fn append(self, builder: &mut Self::Builder) {
+                builder.append_value(self);
+            }
+
+            #[inline]
+            fn append_null(builder: &mut Self::Builder) {
+                builder.append_null();
+            }
+
+            fn finish(mut builder: Self::Builder) -> ArrayRef {
+                Arc::new(builder.finish())
+            }
+        }
+
+        impl IntoColumn for $owned {
+            type Builder = $builder;
+
+            fn data_type() -> DataType {
+                <&$borrowed as IntoColumn>::data_type()
+            }
+
+            fn builder(rows: usize) -> Self::Builder {
+                <&$borrowed as IntoColumn>::builder(rows)
+            }
+
+            #[inline]
+            fn append(self, builder: &mut Self::Builder) {
+                builder.append_value(self);
+            }
+
+            #[inline]
+            fn append_null(builder: &mut Self::Builder) {
+                builder.append_null();
+            }
+
+            fn finish(builder: Self::Builder) -> ArrayRef {
+                <&$borrowed as IntoColumn>::finish(builder)
+            }
+        }
+    )*};
+}
+
+owned! {
+    String, str, TextColumn, StringBuilder;
+    Vec<u8>, [u8], BytesColumn, BinaryBuilder;
+}
