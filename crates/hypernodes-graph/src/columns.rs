@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
 
-use crate::value::{FromColumn, IntoColumn, NodeOutput, Unreadable};
+use crate::value::{
+    BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput, Unreadable, downcast,
+};
 use crate::{BoxError, Error, ErrorKind};
 
 /// A resource that nodes take by `#[shared]` reference.
@@ -23,6 +26,15 @@ pub struct Failure {
 }
 
 impl Failure {
+    fn unexpected(arrays: &[ArrayRef], index: usize, wanted: &DataType) -> Self {
+        let given = arrays.get(index).map(|array| array.data_type().to_string());
+        let message = format!("argument {index} came as {given:?} instead of {wanted}");
+        Self {
+            row: None,
+            error: Error::new(ErrorKind::Internal, message).into(),
+        }
+    }
+
     pub(crate) fn unreadable(row: usize, why: Unreadable) -> Self {
         Self {
             row: Some(row),
@@ -81,12 +93,42 @@ impl<'a> Columns<'a> {
         reader(self.arrays, index)
     }
 
+    /// Argument `index` as a whole array.
+    ///
+    /// # Errors
+    /// If it is not of that type in any layout, a fault of the engine.
+    pub fn array<T: ColumnArray>(&self, index: usize) -> Result<T, Failure> {
+        let found = self.arrays.get(index).and_then(downcast);
+        found.ok_or_else(|| Failure::unexpected(self.arrays, index, &T::column_type()))
+    }
+
     /// The shared value at `index`.
     ///
     /// # Errors
     /// If another type was bound, a fault of the engine.
     pub fn shared<T: Any>(&self, index: usize) -> Result<&'a T, Failure> {
         shared(self.shared, index)
+    }
+
+    /// What a batch function made of these columns, if it has one row for each of theirs.
+    ///
+    /// # Errors
+    /// The user's error, or that the length is wrong.
+    pub fn whole<R: BatchOutput>(&self, output: R) -> Result<ArrayRef, Failure> {
+        let array = output
+            .into_array()
+            .map_err(|error| Failure { row: None, error })?;
+        if array.len() == self.rows {
+            return Ok(array);
+        }
+        let (made, rows) = (array.len(), self.rows);
+        let message = format!(
+            "the batch function returned {made} rows for {rows}; it must return one for each"
+        );
+        Err(Failure {
+            row: None,
+            error: Error::new(ErrorKind::NodeFailed, message).into(),
+        })
     }
 
     /// Calls `function` for each row that is not skipped and collects what it returns; a

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// Any error a user's function may return.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -38,19 +39,21 @@ pub enum ErrorKind {
 /// `Display` prints the message and the context, never the source: print the chain of
 /// [`source`](StdError::source) to see all. The user's own error is found by
 /// [`Error::user_error`].
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     context: Vec<(&'static str, String)>,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind`; the message is lowercase and quotes values with `{:?}`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             kind,
             message: message.into(),
             context: Vec::new(),
@@ -61,14 +64,16 @@ impl Error {
     /// The same error, caused by `source`.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
         self
     }
 
     /// The same error with one more fact about where it happened, such as `("row", "17")`.
     #[must_use]
     pub fn with_context(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((key, value.to_string()));
+        Arc::make_mut(&mut self.0)
+            .context
+            .push((key, value.to_string()));
         self
     }
 

@@ -13,12 +13,14 @@ pub use columns::{Columns, Failure, Reader, SharedValue};
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
 pub use names::{hint, nearest};
+#[doc(hidden)]
+pub use node::expansion;
 pub use node::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
 };
-pub use node::{Identity, Node, Output, Parameter, Settings, SharedParameter};
+pub use node::{Identity, Node, NodeFunction, Output, Parameter, Settings, SharedParameter};
 pub use pipeline::{Input, Pipeline};
 pub use value::{
-    BytesColumn, FromColumn, IntoColumn, ListColumn, ListItem, NodeOutput, Owned, TextColumn,
-    Unreadable, conform, meet, reads,
+    BatchOutput, BytesColumn, ColumnArray, FromColumn, IntoColumn, ListColumn, ListItem,
+    NodeOutput, Owned, TextColumn, Unreadable, conform, meet, reads,
 };

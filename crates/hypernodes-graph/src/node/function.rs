@@ -10,15 +10,14 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use parking_lot::Mutex;
 
 use super::{Identity, Node, Output, Parameter};
 use crate::columns::{Columns, Failure, SharedValue, reader};
 use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
-use crate::value::{FromColumn, IntoColumn, NodeOutput, Owned};
-use crate::{BoxError, Error, ErrorKind};
+use crate::value::{BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput, Owned};
 
 /// Marks an owned parameter.
 pub struct Own<T>(PhantomData<fn(T)>);
@@ -79,6 +78,27 @@ pub trait AsyncRowFunction<Marker>: Send + Sync + 'static {
 }
 
 type RowResult<R> = Result<<R as NodeOutput>::Value, Failure>;
+
+/// A function or closure over one to four whole arrays.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function of whole arrays",
+    note = "it takes one to four borrowed arrays, such as `|x: &Int64Array|`, with their types written, and returns an array or a `Result` of one"
+)]
+pub trait BatchFunction<Marker>: Send + Sync + 'static {
+    /// What it returns.
+    type Output: BatchOutput;
+    /// One name for each parameter.
+    type Names;
+
+    /// The parameters under these names.
+    fn parameters(names: Self::Names) -> Vec<Parameter>;
+
+    /// The function over all rows.
+    ///
+    /// # Errors
+    /// As [`Kernel::call`].
+    fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure>;
+}
 
 /// An async function of `Arguments`, whose future may borrow from them.
 pub trait AsyncCall<'a, Arguments> {
@@ -164,6 +184,24 @@ macro_rules! arity {
             }
         }
 
+        impl<Fun, Out, $($t: ColumnArray),+> BatchFunction<($($t,)+)> for Fun
+        where
+            Fun: Fn($(&$t),+) -> Out + Send + Sync + 'static,
+            Out: BatchOutput,
+        {
+            type Output = Out;
+            type Names = [&'static str; [$($i),+].len()];
+
+            fn parameters(names: Self::Names) -> Vec<Parameter> {
+                vec![$(Parameter::of_array::<$t>(names[$i])),+]
+            }
+
+            fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
+                $(let $v = columns.array::<$t>($i)?;)+
+                columns.whole(self($(&$v),+))
+            }
+        }
+
         combine! { {} $(($t $v $i))+ }
     };
 }
@@ -180,7 +218,11 @@ impl<T: Owned> ParameterKind for Own<T> {}
 impl<T: ?Sized> ParameterKind for Ref<T> {}
 impl<T: ?Sized> ParameterKind for Opt<T> {}
 
-fn argument<'a, T: FromColumn<'a>>(
+/// Argument `index` of one row.
+///
+/// # Errors
+/// If the array cannot be viewed as `T`, or the row cannot be read as one.
+pub fn argument<'a, T: FromColumn<'a>>(
     arrays: &'a [ArrayRef],
     index: usize,
     row: usize,
@@ -190,7 +232,11 @@ fn argument<'a, T: FromColumn<'a>>(
         .map_err(|why| Failure::unreadable(row, why))
 }
 
-fn settle<R: NodeOutput>(row: usize, output: R) -> RowResult<R> {
+/// What the call for `row` came to.
+///
+/// # Errors
+/// The user's error.
+pub fn settle<R: NodeOutput>(row: usize, output: R) -> RowResult<R> {
     output.into_output().map_err(|error| Failure {
         row: Some(row),
         error,
@@ -207,34 +253,12 @@ impl<M: 'static, F: RowFunction<M>> Kernel for RowKernel<F, M> {
 }
 
 /// A batch function with its types erased.
-struct BatchKernel<F>(F, DataType);
+struct BatchKernel<F, M>(F, PhantomData<fn(M)>);
 
-impl<F: BatchFunction> Kernel for BatchKernel<F> {
+impl<M: 'static, F: BatchFunction<M>> Kernel for BatchKernel<F, M> {
     fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
-        let array = self.0(columns.arrays()).map_err(|error| Failure { row: None, error })?;
-        check_batch(array, columns.rows(), &self.1)
+        self.0.call(columns)
     }
-}
-
-/// What a batch function returned, if it has the length and type it should have.
-fn check_batch(array: ArrayRef, rows: usize, wanted: &DataType) -> Result<ArrayRef, Failure> {
-    let fault = if array.len() != rows {
-        format!(
-            "the batch function returned {} rows for {rows}; it must return one for each",
-            array.len()
-        )
-    } else if array.data_type() != wanted {
-        format!(
-            "the batch function returned {} where {wanted} was declared",
-            array.data_type()
-        )
-    } else {
-        return Ok(array);
-    };
-    Err(Failure {
-        row: None,
-        error: Error::new(ErrorKind::NodeFailed, fault).into(),
-    })
 }
 
 /// An async row function with its types erased.
@@ -291,14 +315,6 @@ where
     }
 }
 
-/// A function over whole arrays: all of one length, and as many rows out as in.
-pub trait BatchFunction:
-    Fn(&[ArrayRef]) -> Result<ArrayRef, BoxError> + Send + Sync + 'static
-{
-}
-
-impl<F: Fn(&[ArrayRef]) -> Result<ArrayRef, BoxError> + Send + Sync + 'static> BatchFunction for F {}
-
 impl Node {
     /// A node from a function or closure of one row.
     ///
@@ -345,24 +361,28 @@ impl Node {
         Self::made(output.into(), F::parameters(inputs), data_type, call)
     }
 
-    /// A node from a function over whole Arrow arrays, one for each of `inputs`.
+    /// A node from a function over whole Arrow arrays.
     ///
-    /// The function gets arrays of exactly the declared types (text as Utf8, in one of its
-    /// three layouts), sees their nulls, and returns an array of type `output.1` with as many
-    /// rows.
-    pub fn batch<const N: usize, F: BatchFunction>(
-        output: (&str, DataType),
-        inputs: [(&str, DataType); N],
+    /// The arrays are of one length, hold the nulls of their columns, and are of the types the
+    /// function asks for, whatever the layout of the column; it returns as many rows.
+    ///
+    /// ```
+    /// use arrow::array::Int64Array;
+    /// use hypernodes_graph::Node;
+    ///
+    /// let doubled = Node::batch("doubled", ["x"], |x: &Int64Array| -> Int64Array {
+    ///     x.unary(|x| x * 2)
+    /// });
+    /// assert!(doubled.parameters()[0].optional);
+    /// ```
+    pub fn batch<M: 'static, F: BatchFunction<M>>(
+        output: impl Into<String>,
+        inputs: F::Names,
         function: F,
     ) -> Self {
-        let parameters = inputs.map(|(name, data_type)| Parameter {
-            name: name.into(),
-            data_type,
-            optional: true,
-        });
-        let (name, data_type) = output;
-        let call = Call::Batch(Arc::new(BatchKernel(function, data_type.clone())));
-        Self::made(name.into(), parameters.into(), data_type, call)
+        let data_type = <F::Output as BatchOutput>::Array::column_type();
+        let call = Call::Batch(Arc::new(BatchKernel(function, PhantomData)));
+        Self::made(output.into(), F::parameters(inputs), data_type, call)
     }
 
     fn made(name: String, parameters: Vec<Parameter>, data_type: DataType, call: Call) -> Self {

@@ -3,6 +3,7 @@
 //! What belongs here: turning functions into nodes. What never does: deciding when, where or
 //! how often a node is called.
 
+pub mod expansion;
 mod function;
 mod settings;
 
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 
 use crate::kernel::Call;
-use crate::value::FromColumn;
+use crate::value::{ColumnArray, FromColumn};
 
 pub use function::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
@@ -38,6 +39,17 @@ impl Parameter {
             name: name.into(),
             data_type: T::data_type(),
             optional: T::OPTIONAL,
+        }
+    }
+}
+
+impl Parameter {
+    /// A parameter that is a whole array, nulls included.
+    pub fn of_array<T: ColumnArray>(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            data_type: T::column_type(),
+            optional: true,
         }
     }
 }
@@ -71,6 +83,16 @@ pub struct Output {
     pub name: String,
     /// The column's type. Every output column may hold nulls.
     pub data_type: DataType,
+}
+
+/// A function that `#[node]` made a node of: the type that has the function's name.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `#[node]` function",
+    note = "put `#[node]` on the function, or an expression that makes a node in parentheses: `nodes![(Node::map(…))]`"
+)]
+pub trait NodeFunction {
+    /// The node.
+    fn node() -> Node;
 }
 
 /// A function with named inputs and a named output; cheap to clone.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Input;
+use crate::kernel::Call;
 use crate::node::Node;
 use crate::value::{meet, reads};
 use crate::{Error, ErrorKind, Result};
@@ -48,10 +49,49 @@ fn producers<'a>(nodes: &'a [Node], faults: &mut Vec<String>) -> Producers<'a> {
 }
 
 fn check_settings(nodes: &[Node], faults: &mut Vec<String>) {
-    let zeros = nodes
-        .iter()
-        .flat_map(|node| node.settings().zeros().map(move |name| (node.name(), name)));
-    faults.extend(zeros.map(|(node, name)| format!("node {node:?}: `{name}` must be at least 1")));
+    for node in nodes {
+        let zeros = node
+            .settings()
+            .zeros()
+            .map(|name| format!("`{name}` must be at least 1"));
+        let idle = idle_settings(node)
+            .map(|name| format!("`{name}` does nothing on {} node", kind(node.call())));
+        faults.extend(
+            zeros
+                .chain(idle)
+                .map(|fault| format!("node {:?}: {fault}", node.name())),
+        );
+    }
+}
+
+/// The settings of a node that its kind of function cannot honour.
+fn idle_settings(node: &Node) -> impl Iterator<Item = &'static str> {
+    let (settings, call) = (node.settings(), node.call());
+    let is_async = matches!(call, Call::Async(_));
+    let is_batch = matches!(call, Call::Batch(_));
+    let set = [
+        ("max_workers", settings.max_workers.is_some() && is_async),
+        ("batch_size", settings.batch_size.is_some() && is_async),
+        (
+            "max_in_flight",
+            settings.max_in_flight.is_some() && !is_async,
+        ),
+        (
+            "use_batch_udf",
+            settings.use_batch_udf.is_some() && (is_async || is_batch),
+        ),
+    ];
+    set.into_iter()
+        .filter(|(_, idle)| *idle)
+        .map(|(name, _)| name)
+}
+
+fn kind(call: &Call) -> &'static str {
+    match call {
+        Call::Rows(_) => "a sync",
+        Call::Batch(_) => "a batch",
+        Call::Async(_) => "an async",
+    }
 }
 
 fn check_types(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<String>) {

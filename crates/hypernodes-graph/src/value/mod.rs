@@ -4,6 +4,7 @@
 //! Arrow type, so a pipeline is checked before its first call. What belongs here: one file a
 //! family of types. What never does: anything about nodes, rows in flight or DataFusion.
 
+mod array;
 mod conform;
 mod list;
 mod option;
@@ -13,6 +14,8 @@ mod text;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
+pub(crate) use array::downcast;
+pub use array::{BatchOutput, ColumnArray};
 pub use conform::{conform, meet, reads};
 pub use list::{ListColumn, ListItem};
 pub use text::{BytesColumn, TextColumn};

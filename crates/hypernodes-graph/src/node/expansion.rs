@@ -1,0 +1,152 @@
+//! What the expansion of `#[node]` calls. Not for use by hand: it changes without notice.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::ArrayRef;
+
+use super::function::slots;
+use crate::columns::{self, Columns, Failure};
+use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
+use crate::value::{BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput};
+use crate::{Identity, Output, Parameter, SharedParameter, SharedValue};
+
+pub use super::function::{argument, settle};
+pub use crate::{Node, NodeFunction, Settings};
+
+/// The identity of one `#[node]` function, made when first asked for.
+#[derive(Debug, Default)]
+pub struct OnceIdentity(OnceLock<Identity>);
+
+impl OnceIdentity {
+    /// Not made yet.
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The identity.
+    pub fn get(&self) -> Identity {
+        *self.0.get_or_init(Identity::new)
+    }
+}
+
+/// What a node shows to others.
+#[derive(Debug)]
+pub struct Face {
+    /// Of the function.
+    pub identity: Identity,
+    /// The function's name.
+    pub name: &'static str,
+    /// The output column's name.
+    pub output: &'static str,
+    /// The columns it reads.
+    pub parameters: Vec<Parameter>,
+    /// The resources it takes.
+    pub shared: Vec<SharedParameter>,
+}
+
+impl Face {
+    fn node(self, data_type: arrow::datatypes::DataType, call: Call) -> Node {
+        let output = Output {
+            name: self.output.to_owned(),
+            data_type,
+        };
+        Node::new(
+            self.identity,
+            self.name,
+            self.parameters,
+            self.shared,
+            output,
+            call,
+        )
+    }
+}
+
+/// A column parameter.
+pub fn parameter<T: FromColumn<'static>>(name: &str) -> Parameter {
+    Parameter::of::<T>(name)
+}
+
+/// A whole-array parameter.
+pub fn array_parameter<T: ColumnArray>(name: &str) -> Parameter {
+    Parameter::of_array::<T>(name)
+}
+
+/// A shared parameter.
+pub fn shared_parameter<T: Any + Send + Sync>(name: &str) -> SharedParameter {
+    SharedParameter::of::<T>(name)
+}
+
+/// The shared value at `index`.
+///
+/// # Errors
+/// If another type was bound, a fault of the engine.
+pub fn resource<T: Any>(shared: &[SharedValue], index: usize) -> Result<&T, Failure> {
+    columns::shared(shared, index)
+}
+
+struct Body<F>(F);
+
+impl<F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync> Kernel for Body<F> {
+    fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
+        (self.0)(columns)
+    }
+}
+
+/// A node of a sync function of one row that returns `R`.
+pub fn row_node<R, F>(face: Face, body: F) -> Node
+where
+    R: NodeOutput,
+    F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync + 'static,
+{
+    face.node(R::Value::data_type(), Call::Rows(Arc::new(Body(body))))
+}
+
+/// A node of a function over arrays that returns `R`.
+pub fn batch_node<R, F>(face: Face, body: F) -> Node
+where
+    R: BatchOutput,
+    F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync + 'static,
+{
+    face.node(R::Array::column_type(), Call::Batch(Arc::new(Body(body))))
+}
+
+/// The call of an async function for one row.
+type RowFuture<R> = BoxFuture<'static, Result<<R as NodeOutput>::Value, Failure>>;
+
+struct AsyncBody<F>(Arc<F>);
+
+impl<V, F> AsyncKernel for AsyncBody<F>
+where
+    V: IntoColumn + Send + 'static,
+    F: Fn(Arc<[ArrayRef]>, Arc<[SharedValue]>, usize) -> BoxFuture<'static, Result<V, Failure>>,
+    F: Send + Sync + 'static,
+{
+    fn batch(
+        &self,
+        arrays: Vec<ArrayRef>,
+        shared: &[SharedValue],
+        rows: usize,
+    ) -> Arc<dyn AsyncRows> {
+        let (body, arrays, shared) = (
+            Arc::clone(&self.0),
+            Arc::<[ArrayRef]>::from(arrays),
+            Arc::<[SharedValue]>::from(shared),
+        );
+        slots(rows, move |row| {
+            body(Arc::clone(&arrays), Arc::clone(&shared), row)
+        })
+    }
+}
+
+/// A node of an async function of one row whose future yields `R`.
+pub fn async_node<R, F>(face: Face, body: F) -> Node
+where
+    R: NodeOutput<Value: Send + 'static>,
+    F: Fn(Arc<[ArrayRef]>, Arc<[SharedValue]>, usize) -> RowFuture<R> + Send + Sync + 'static,
+{
+    face.node(
+        R::Value::data_type(),
+        Call::Async(Arc::new(AsyncBody(Arc::new(body)))),
+    )
+}

@@ -1,0 +1,3 @@
+//! What `#[node]` and `nodes!` make, without an engine.
+
+mod macros;

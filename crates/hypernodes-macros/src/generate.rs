@@ -1,0 +1,186 @@
+//! The expansion: an empty type of the function's name that makes the node.
+
+use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::{VisitMut, visit_type_mut};
+use syn::{Ident, ItemFn, Lifetime, Type};
+
+use crate::check::{Checked, Parameter, unraw};
+use crate::parse::Options;
+
+pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) -> TokenStream {
+    let krate = home();
+    let (visibility, ident) = (&function.vis, &function.sig.ident);
+    let name = unraw(ident);
+    let output = options
+        .output
+        .as_ref()
+        .map_or_else(|| name.clone(), |output| output.value());
+    let parameters = checked
+        .parameters
+        .iter()
+        .filter(|parameter| !parameter.shared);
+    let reading = if options.batch {
+        quote!(array_parameter)
+    } else {
+        quote!(parameter)
+    };
+    let parameters = parameters.map(|Parameter { name, written, .. }| {
+        let at_home = with_lifetimes(written, "'static");
+        quote_spanned! { written.span() => #krate::#reading::<#at_home>(#name) }
+    });
+    let shared = checked
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.shared);
+    let shared = shared.map(|Parameter { name, written, .. }| {
+        quote_spanned! { written.span() => #krate::shared_parameter::<#written>(#name) }
+    });
+    let returned = with_lifetimes(&checked.output, "'static");
+    let body = body(&krate, checked, function, options.batch);
+    let make = match (options.batch, function.sig.asyncness) {
+        (true, _) => quote!(batch_node),
+        (_, Some(_)) => quote!(async_node),
+        _ => quote!(row_node),
+    };
+    let make = quote_spanned! { checked.output.span() => #krate::#make::<#returned, _> };
+    let settings = settings(&krate, options);
+    quote! {
+        #[allow(non_camel_case_types)]
+        #[doc(hidden)]
+        #visibility enum #ident {}
+
+        impl #krate::NodeFunction for #ident {
+            fn node() -> #krate::Node {
+                static IDENTITY: #krate::OnceIdentity = #krate::OnceIdentity::new();
+                let node = #make(
+                    #krate::Face {
+                        identity: IDENTITY.get(),
+                        name: #name,
+                        output: #output,
+                        parameters: ::std::vec![#(#parameters),*],
+                        shared: ::std::vec![#(#shared),*],
+                    },
+                    #body,
+                );
+                node.with_settings(#settings)
+            }
+        }
+    }
+}
+
+/// The closure that reads the arguments and calls the function.
+fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) -> TokenStream {
+    let ident = &function.sig.ident;
+    let is_async = function.sig.asyncness.is_some();
+    let (mut columns, mut resources) = (0usize, 0usize);
+    let (mut reads, mut arguments) = (Vec::new(), Vec::new());
+    for (
+        position,
+        Parameter {
+            written, shared, ..
+        },
+    ) in checked.parameters.iter().enumerate()
+    {
+        let variable = format_ident!("argument_{position}");
+        let counter = if *shared {
+            &mut resources
+        } else {
+            &mut columns
+        };
+        let index = *counter;
+        *counter += 1;
+        let read = with_lifetimes(written, "'_");
+        let span = written.span();
+        let (read, argument) = match (shared, is_async, batch) {
+            (true, true, _) => (
+                quote!(#krate::resource::<#written>(&shared, #index)?),
+                quote!(#variable),
+            ),
+            (true, false, _) => (
+                quote!(columns.shared::<#written>(#index)?),
+                quote!(#variable),
+            ),
+            (false, true, _) => (
+                quote_spanned!(span => #krate::argument::<#read>(&arrays, #index, row)?),
+                quote!(#variable),
+            ),
+            (false, false, true) => (
+                quote_spanned!(span => columns.array::<#read>(#index)?),
+                quote!(&#variable),
+            ),
+            (false, false, false) => (
+                quote_spanned!(span => columns.reader::<#read>(#index)?),
+                quote!(#variable.get(row)?),
+            ),
+        };
+        reads.push(quote! { let #variable = #read; });
+        arguments.push(argument);
+    }
+    if is_async {
+        quote! {
+            |arrays, shared, row| ::std::boxed::Box::pin(async move {
+                #(#reads)*
+                #krate::settle(row, #ident(#(#arguments),*).await)
+            })
+        }
+    } else if batch {
+        quote! { |columns| { #(#reads)* columns.whole(#ident(#(#arguments),*)) } }
+    } else {
+        quote! { |columns| { #(#reads)* columns.collect(|row| ::std::result::Result::Ok(#ident(#(#arguments),*))) } }
+    }
+}
+
+fn settings(krate: &TokenStream, options: &Options) -> TokenStream {
+    let option = |value: Option<TokenStream>| match value {
+        Some(value) => quote!(::std::option::Option::Some(#value)),
+        None => quote!(::std::option::Option::None),
+    };
+    let max_workers = option(options.max_workers.as_ref().map(|number| quote!(#number)));
+    let batch_size = option(options.batch_size.as_ref().map(|number| quote!(#number)));
+    let max_in_flight = option(options.max_in_flight.as_ref().map(|number| quote!(#number)));
+    let use_batch_udf = option(options.use_batch_udf.as_ref().map(|switch| quote!(#switch)));
+    quote! {
+        #krate::Settings {
+            max_workers: #max_workers,
+            batch_size: #batch_size,
+            max_in_flight: #max_in_flight,
+            use_batch_udf: #use_batch_udf,
+        }
+    }
+}
+
+/// The type with every lifetime, written or left out, replaced.
+fn with_lifetimes(written: &Type, lifetime: &str) -> Type {
+    struct Replace(Lifetime);
+    impl VisitMut for Replace {
+        fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+            *lifetime = self.0.clone();
+        }
+        fn visit_type_mut(&mut self, written: &mut Type) {
+            if let Type::Reference(reference) = written {
+                reference.lifetime.get_or_insert_with(|| self.0.clone());
+            }
+            visit_type_mut(self, written);
+        }
+    }
+    let mut replaced = written.clone();
+    Replace(Lifetime::new(lifetime, Span::call_site())).visit_type_mut(&mut replaced);
+    replaced
+}
+
+/// The module of the library that expansions call, under whatever name the user's crate has it.
+pub(crate) fn home() -> TokenStream {
+    let found = crate_name("hypernodes").map(|found| (found, "hypernodes"));
+    let found =
+        found.or_else(|_| crate_name("hypernodes-graph").map(|found| (found, "hypernodes_graph")));
+    let name = match found {
+        Ok((FoundCrate::Name(name), _)) => name,
+        Ok((FoundCrate::Itself, own)) => own.to_owned(),
+        Err(_) => "hypernodes".to_owned(),
+    };
+    let krate = Ident::new(&name, Span::call_site());
+    quote!(::#krate::expansion)
+}

@@ -1,0 +1,71 @@
+//! What stands in `#[node(…)]` and on the parameters.
+
+use proc_macro2::TokenStream;
+use syn::meta::ParseNestedMeta;
+use syn::parse::Parser;
+use syn::{Attribute, FnArg, ItemFn, LitBool, LitInt, LitStr, Result};
+
+/// The options of `#[node]`.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) output: Option<LitStr>,
+    pub(crate) batch: bool,
+    pub(crate) max_workers: Option<LitInt>,
+    pub(crate) batch_size: Option<LitInt>,
+    pub(crate) max_in_flight: Option<LitInt>,
+    pub(crate) use_batch_udf: Option<LitBool>,
+}
+
+const KNOWN: &str = "`batch`, `output = \"…\"`, `max_workers = N`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`";
+
+pub(crate) fn options(tokens: TokenStream) -> Result<Options> {
+    let mut options = Options::default();
+    syn::meta::parser(|meta| options.read(&meta)).parse2(tokens)?;
+    Ok(options)
+}
+
+impl Options {
+    fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        let name = meta
+            .path
+            .get_ident()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        match name.as_str() {
+            "batch" => self.batch = true,
+            "output" => self.output = Some(meta.value()?.parse()?),
+            "max_workers" => self.max_workers = Some(positive(meta)?),
+            "batch_size" => self.batch_size = Some(positive(meta)?),
+            "max_in_flight" => self.max_in_flight = Some(positive(meta)?),
+            "use_batch_udf" => self.use_batch_udf = Some(meta.value()?.parse()?),
+            _ => {
+                return Err(meta.error(format!(
+                    "unknown option of `#[node]`; the options are {KNOWN}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn positive(meta: &ParseNestedMeta<'_>) -> Result<LitInt> {
+    let number: LitInt = meta.value()?.parse()?;
+    match number.base10_parse::<usize>()? {
+        0 => Err(syn::Error::new(number.span(), "this must be at least 1")),
+        _ => Ok(number),
+    }
+}
+
+/// Whether the attribute marks a shared parameter.
+pub(crate) fn is_shared(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("shared")
+}
+
+/// Takes our own attributes off the function that is handed back.
+pub(crate) fn strip(function: &mut ItemFn) {
+    for input in &mut function.sig.inputs {
+        if let FnArg::Typed(parameter) = input {
+            parameter.attrs.retain(|attribute| !is_shared(attribute));
+        }
+    }
+}
