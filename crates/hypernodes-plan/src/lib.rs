@@ -1,1 +1,23 @@
-//! .
+//! Pipelines as DataFusion logical plans, in which every node runs once per row.
+//!
+//! Nothing here runs user code.
+//!
+//! - [`apply`] stacks one projection per node on a plan;
+//! - [`NodeUdf`] is a node's call in an expression;
+//! - [`PinNodes`], first of the optimizer's rules, keeps predicates on nodes where they are;
+//! - [`ExtractNodes`], the last, moves every call into a [`NodeMap`];
+//! - [`to_datafusion`] and [`from_datafusion`] carry errors through DataFusion and back.
+
+mod apply;
+mod error;
+mod extract_nodes;
+mod node_map;
+mod pin_nodes;
+mod udf;
+
+pub use apply::apply;
+pub use error::{from_datafusion, to_datafusion};
+pub use extract_nodes::ExtractNodes;
+pub use node_map::{MappedCall, NodeMap};
+pub use pin_nodes::PinNodes;
+pub use udf::{BoundNode, NodeUdf};

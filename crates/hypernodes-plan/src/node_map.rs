@@ -1,0 +1,152 @@
+//! The operator that calls nodes.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+use datafusion_common::{DFSchema, DFSchemaRef, Result, internal_err};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+
+use crate::udf::NodeUdf;
+
+/// One call of a [`NodeMap`]: a node, its arguments, and the column it makes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MappedCall {
+    /// The call: a [`NodeUdf`] and its arguments.
+    pub function: ScalarFunction,
+    /// The name of the column it makes, which no column of the input has.
+    pub output: String,
+}
+
+impl MappedCall {
+    /// The node it calls.
+    pub fn udf(&self) -> Option<&NodeUdf> {
+        NodeUdf::find(&self.function.func)
+    }
+}
+
+/// The input's rows in their order, with one more column for each call.
+///
+/// Arguments are expressions over the input's columns and hold no calls of nodes; the columns
+/// made are unqualified and may be null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeMap {
+    input: LogicalPlan,
+    calls: Vec<MappedCall>,
+    schema: DFSchemaRef,
+}
+
+impl NodeMap {
+    /// The operator on `input`.
+    ///
+    /// # Errors
+    /// If a call is not one of a node, or makes a column that the input has.
+    pub fn try_new(input: LogicalPlan, calls: Vec<MappedCall>) -> Result<Self> {
+        let schema = input.schema();
+        let mut fields: Vec<_> = schema
+            .iter()
+            .map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)))
+            .collect();
+        for call in &calls {
+            let Some(udf) = call.udf() else {
+                return internal_err!("{} is not a node", call.function.name());
+            };
+            let data_type = udf.bound().node.output().data_type.clone();
+            fields.push((None, Arc::new(Field::new(&call.output, data_type, true))));
+        }
+        let schema = DFSchema::new_with_metadata(fields, schema.metadata().clone())?;
+        Ok(Self {
+            input,
+            calls,
+            schema: Arc::new(schema),
+        })
+    }
+
+    /// The calls, in the order of their columns.
+    pub fn calls(&self) -> &[MappedCall] {
+        &self.calls
+    }
+
+    /// The plan whose rows it maps.
+    pub fn input(&self) -> &LogicalPlan {
+        &self.input
+    }
+}
+
+impl Hash for NodeMap {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.input.hash(state);
+        self.calls.hash(state);
+    }
+}
+
+impl PartialOrd for NodeMap {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for NodeMap {
+    fn name(&self) -> &str {
+        "NodeMap"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        let arguments = self.calls.iter().flat_map(|call| &call.function.args);
+        arguments.cloned().collect()
+    }
+
+    /// Predicates on columns that are passed through may be tested before the calls.
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        self.calls.iter().map(|call| call.output.clone()).collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeMap: ")?;
+        for (position, call) in self.calls.iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            let function = Expr::ScalarFunction(call.function.clone());
+            write!(f, "{comma}{function} AS {}", call.output)?;
+        }
+        Ok(())
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let Ok([input]) = <[LogicalPlan; 1]>::try_from(inputs) else {
+            return internal_err!("a NodeMap has one input");
+        };
+        let mut exprs = exprs.into_iter();
+        let calls = self.calls.iter().map(|call| {
+            let args = exprs.by_ref().take(call.function.args.len()).collect();
+            MappedCall {
+                function: ScalarFunction::new_udf(Arc::clone(&call.function.func), args),
+                output: call.output.clone(),
+            }
+        });
+        Self::try_new(input, calls.collect())
+    }
+
+    /// The columns of the input that are passed through; those of the arguments are added by
+    /// the optimizer.
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let width = self.input.schema().fields().len();
+        let passed = output_columns.iter().copied();
+        Some(vec![passed.filter(|column| *column < width).collect()])
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+}

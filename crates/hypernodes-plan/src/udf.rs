@@ -1,0 +1,162 @@
+//! A node's call in an expression.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, new_null_array};
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use datafusion_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, SharedValue, reads};
+
+use crate::error::to_datafusion;
+
+/// A node with all that its calls need.
+#[derive(Debug, Clone)]
+pub struct BoundNode {
+    /// The node.
+    pub node: Node,
+    /// The resources it takes, in its order.
+    pub shared: Vec<SharedValue>,
+    /// The pipeline it is called for, for errors.
+    pub pipeline: Arc<str>,
+}
+
+impl BoundNode {
+    /// `node` as `pipeline` calls it.
+    ///
+    /// # Errors
+    /// If a shared value that it takes was not bound.
+    pub fn of(pipeline: &Pipeline, node: &Node) -> hypernodes_graph::Result<Self> {
+        Ok(Self {
+            node: node.clone(),
+            shared: pipeline.shared_values(node)?,
+            pipeline: pipeline.name().into(),
+        })
+    }
+}
+
+/// A node as a scalar function that only a [`NodeMap`](crate::NodeMap) can call.
+///
+/// It is volatile: a promise that the optimizer will neither move nor double it, not a
+/// statement about the function. Two are equal if they call one definition with the same
+/// shared values and settings. Every call may give null.
+#[derive(Debug)]
+pub struct NodeUdf {
+    bound: Arc<BoundNode>,
+    signature: Signature,
+}
+
+impl NodeUdf {
+    /// The scalar function for `bound`.
+    pub fn new(bound: BoundNode) -> Self {
+        Self {
+            bound: Arc::new(bound),
+            signature: Signature::user_defined(Volatility::Volatile),
+        }
+    }
+
+    /// The node it calls.
+    pub fn bound(&self) -> &Arc<BoundNode> {
+        &self.bound
+    }
+
+    /// The node that `function` calls, if it is one of ours.
+    pub fn find(function: &ScalarUDF) -> Option<&Self> {
+        (function.inner().as_ref() as &dyn std::any::Any).downcast_ref()
+    }
+
+    /// The node that `expr` itself, not a part of it, calls.
+    pub(crate) fn called_by(expr: &Expr) -> Option<&Self> {
+        match expr {
+            Expr::ScalarFunction(function) => Self::find(&function.func),
+            _ => None,
+        }
+    }
+
+    /// Whether `expr` or a part of it calls a node; subqueries within are not looked into.
+    pub(crate) fn is_in(expr: &Expr) -> bool {
+        use datafusion_common::tree_node::TreeNode;
+        expr.exists(|part| Ok(Self::called_by(part).is_some()))
+            .unwrap_or(true)
+    }
+}
+
+impl PartialEq for NodeUdf {
+    fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.bound, &other.bound);
+        ours.node.identity() == theirs.node.identity()
+            && ours.node.settings() == theirs.node.settings()
+            && ours.shared.len() == theirs.shared.len()
+            && std::iter::zip(&ours.shared, &theirs.shared).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+impl Eq for NodeUdf {}
+
+impl Hash for NodeUdf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bound.node.identity().hash(state);
+    }
+}
+
+impl ScalarUDFImpl for NodeUdf {
+    fn name(&self) -> &str {
+        self.bound.node.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.bound.node.output().data_type.clone())
+    }
+
+    /// The types as they are: a node reads any layout that loses nothing, and nothing else.
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let node = &self.bound.node;
+        let invalid = |message: String| {
+            Err(to_datafusion(
+                Error::new(ErrorKind::InvalidInput, message).with_context("node", node.name()),
+            ))
+        };
+        let wanted = node.parameters();
+        if wanted.len() != given.len() {
+            let names: Vec<&str> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
+            let (name, names, count) = (node.name(), names.join(", "), given.len());
+            return invalid(format!("{name}({names}) was given {count} arguments"));
+        }
+        for (wanted, given) in std::iter::zip(wanted, given) {
+            if !reads(&wanted.data_type, given) {
+                let (name, wanted_type) = (&wanted.name, &wanted.data_type);
+                return invalid(format!(
+                    "node {:?} reads {name:?} as {wanted_type}, which a column of {given} cannot be read as without loss; cast it",
+                    node.name()
+                ));
+            }
+        }
+        Ok(given.to_vec())
+    }
+
+    /// Never calls the node. DataFusion's planner probes predicates with one row of nulls, and
+    /// takes an array for "not known to be null"; anything else is a plan that was executed
+    /// without [`ExtractNodes`](crate::ExtractNodes).
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_null = |value: &ColumnarValue| match value {
+            ColumnarValue::Array(array) => array.len() == 1 && array.is_null(0),
+            ColumnarValue::Scalar(scalar) => scalar.is_null(),
+        };
+        if args.number_rows == 1 && args.args.iter().any(is_null) {
+            let placeholder = new_null_array(args.return_type(), 1);
+            return Ok(ColumnarValue::Array(placeholder));
+        }
+        let message = format!(
+            "node {:?} was left in a plan that cannot call it",
+            self.name()
+        );
+        Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
+    }
+}
