@@ -1,1 +1,21 @@
-//! .
+//! Running nodes over streams of RecordBatches.
+//!
+//! Only this crate calls users' functions, spawns tasks and catches panics.
+//!
+//! - [`Runtime`] holds the settings and the threads that nodes share;
+//! - [`NodeMapExec`] runs a node over its input's rows, and [`NodeMapPlanner`] plants it;
+//! - [`check_fence`] refuses a plan in which a node's call is anywhere else;
+//! - [`SequentialEngine`] runs a pipeline row by row on the caller's thread.
+
+mod call;
+mod fence;
+mod node_map;
+mod pool;
+mod runtime;
+mod sequential;
+
+pub use fence::check_fence;
+pub use node_map::{NodeMapExec, NodeMapPlanner};
+pub use pool::Pool;
+pub use runtime::Runtime;
+pub use sequential::SequentialEngine;

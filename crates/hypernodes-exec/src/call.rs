@@ -1,0 +1,80 @@
+//! One call of a user's function, with its panics and errors named.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow::array::{Array, ArrayRef};
+use arrow::buffer::NullBuffer;
+use hypernodes_graph::{Columns, Error, ErrorKind, Failure, Kernel, Node, SharedValue, conform};
+use hypernodes_plan::BoundNode;
+
+/// The rows that a strict node is not called for: null in a parameter that is not optional.
+pub(crate) fn skipped(node: &Node, arrays: &[ArrayRef]) -> Option<NullBuffer> {
+    let strict = std::iter::zip(node.parameters(), arrays)
+        .filter(|(parameter, _)| !parameter.optional)
+        .map(|(_, array)| array.logical_nulls());
+    strict.fold(None, |all, nulls| {
+        NullBuffer::union(all.as_ref(), nulls.as_ref())
+    })
+}
+
+/// The arrays as the node's parameters read them.
+pub(crate) fn conformed(bound: &BoundNode, arrays: &[ArrayRef]) -> Result<Vec<ArrayRef>, Error> {
+    let parameters = bound.node.parameters();
+    std::iter::zip(parameters, arrays)
+        .map(|(parameter, array)| {
+            conform(array, &parameter.data_type).map_err(|error| {
+                let message = format!("argument {:?} cannot be read", parameter.name);
+                Error::new(ErrorKind::InvalidInput, message)
+                    .with_context("pipeline", &bound.pipeline)
+                    .with_context("node", bound.node.name())
+                    .with_source(error)
+            })
+        })
+        .collect()
+}
+
+/// Calls a sync function; a panic is a failure.
+pub(crate) fn call(
+    kernel: &dyn Kernel,
+    arrays: &[ArrayRef],
+    shared: &[SharedValue],
+    rows: usize,
+    skipped: Option<NullBuffer>,
+) -> Result<ArrayRef, Failure> {
+    let columns = Columns::new(arrays, shared, rows, skipped);
+    catch_unwind(AssertUnwindSafe(|| kernel.call(&columns)))
+        .unwrap_or_else(|panic| Err(panicked(Some(columns.current()), &*panic)))
+}
+
+/// The failure that a panic is.
+pub(crate) fn panicked(row: Option<usize>, panic: &(dyn Any + Send)) -> Failure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a value that is no text");
+    let error = Error::new(ErrorKind::NodePanicked, format!("panicked: {text}"));
+    Failure {
+        row,
+        error: error.into(),
+    }
+}
+
+/// The error that a failure is, `first` being the ordinal of the call's first row.
+pub(crate) fn failed(bound: &BoundNode, first: u64, failure: Failure) -> Error {
+    let name = bound.node.name();
+    let error = match failure.error.downcast::<Error>() {
+        Ok(ours) => Error::new(ours.kind(), format!("node {name:?}: {}", ours.message())),
+        Err(users) => {
+            Error::new(ErrorKind::NodeFailed, format!("node {name:?} failed")).with_source(users)
+        }
+    };
+    let error = error
+        .with_context("pipeline", &bound.pipeline)
+        .with_context("node", name);
+    match failure.row {
+        Some(row) => error.with_context("row", first + row as u64),
+        None => error.with_context("first row of the batch", first),
+    }
+}

@@ -1,0 +1,9 @@
+//! The operator that runs nodes: its plan, its stream, and what plants it.
+
+mod exec;
+mod gate;
+mod planner;
+mod stream;
+
+pub use exec::NodeMapExec;
+pub use planner::NodeMapPlanner;

@@ -1,0 +1,59 @@
+//! Plants [`NodeMapExec`] for `NodeMap`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion_common::{Result, internal_err};
+use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion_physical_plan::ExecutionPlan;
+use datafusion_session::{ExtensionPlanner, PhysicalPlanner, Session};
+use hypernodes_plan::NodeMap;
+
+use super::exec::{NodeMapExec, PhysicalCall};
+use crate::runtime::Runtime;
+
+/// The extension planner of [`NodeMap`].
+#[derive(Debug)]
+pub struct NodeMapPlanner(Arc<Runtime>);
+
+impl NodeMapPlanner {
+    /// Its operators run on `runtime`.
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        Self(runtime)
+    }
+}
+
+#[async_trait]
+impl ExtensionPlanner for NodeMapPlanner {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(map) = node.as_any().downcast_ref::<NodeMap>() else {
+            return Ok(None);
+        };
+        let ([logical], [input]) = (logical_inputs, physical_inputs) else {
+            return internal_err!("a NodeMap has one input");
+        };
+        let mut calls = Vec::with_capacity(map.calls().len());
+        for call in map.calls() {
+            let Some(udf) = call.udf() else {
+                return internal_err!("{} is not a node", call.function.name());
+            };
+            let args = call.function.args.iter().map(|argument| {
+                planner.create_physical_expr(argument, logical.schema(), session, context)
+            });
+            let args = args.collect::<Result<_>>()?;
+            let bound = Arc::clone(udf.bound());
+            calls.push(PhysicalCall::new(bound, args, &call.output, &self.0));
+        }
+        let exec = NodeMapExec::new(Arc::clone(input), calls, Arc::clone(&self.0));
+        Ok(Some(Arc::new(exec)))
+    }
+}
