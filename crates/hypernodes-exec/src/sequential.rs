@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, new_empty_array, new_null_array};
 use arrow::compute::concat;
 use arrow::datatypes::{Field, Schema};
-use hypernodes_graph::{Call, Error, ErrorKind, Pipeline, Result};
+use hypernodes_graph::{BoxFuture, Call, Engine, Error, ErrorKind, Pipeline, Result};
 use hypernodes_plan::BoundNode;
 
 use crate::call::{call, conformed, failed, panicked, skipped};
@@ -16,47 +16,49 @@ use crate::call::{call, conformed, failed, panicked, skipped};
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SequentialEngine;
 
-impl SequentialEngine {
-    /// The pipeline's outputs for `rows` rows of its inputs, in their order.
-    ///
-    /// # Errors
-    /// The first failing row's, at its first failing node.
-    pub async fn map(
-        &self,
-        pipeline: &Pipeline,
-        inputs: &BTreeMap<String, ArrayRef>,
-        rows: usize,
-    ) -> Result<RecordBatch> {
-        let nodes = pipeline.nodes().iter();
-        let nodes = nodes.map(|node| BoundNode::of(pipeline, node));
-        let nodes = nodes.collect::<Result<Vec<_>>>()?;
-        let mut outputs = vec![Vec::with_capacity(rows); nodes.len()];
-        for row in 0..rows {
-            let mut values = BTreeMap::new();
-            for (name, array) in inputs {
-                values.insert(name.as_str(), array.slice(row, 1));
-            }
-            for (bound, output) in std::iter::zip(&nodes, &mut outputs) {
-                let value = one(bound, &values, row as u64).await?;
-                values.insert(&bound.node.output().name, Arc::clone(&value));
-                output.push(value);
-            }
-        }
-        let mut columns = Vec::with_capacity(nodes.len());
-        for (bound, values) in std::iter::zip(&nodes, &outputs) {
-            let values: Vec<_> = values.iter().map(AsRef::as_ref).collect();
-            let data_type = &bound.node.output().data_type;
-            columns.push(match values[..] {
-                [] => new_empty_array(data_type),
-                _ => concat(&values).map_err(internal)?,
-            });
-        }
-        let fields = pipeline.outputs();
-        let fields: Vec<_> = fields
-            .map(|output| Field::new(&output.name, output.data_type.clone(), true))
-            .collect();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)
+impl Engine for SequentialEngine {
+    /// Fails with the first failing row's error, at its first failing node.
+    fn map<'a>(
+        &'a self,
+        pipeline: &'a Pipeline,
+        columns: RecordBatch,
+    ) -> BoxFuture<'a, Result<RecordBatch>> {
+        Box::pin(map(pipeline, columns))
     }
+}
+
+async fn map(pipeline: &Pipeline, inputs: RecordBatch) -> Result<RecordBatch> {
+    let rows = inputs.num_rows();
+    let schema = inputs.schema();
+    let nodes = pipeline.nodes().iter();
+    let nodes = nodes.map(|node| BoundNode::of(pipeline, node));
+    let nodes = nodes.collect::<Result<Vec<_>>>()?;
+    let mut outputs = vec![Vec::with_capacity(rows); nodes.len()];
+    for row in 0..rows {
+        let mut values = BTreeMap::new();
+        for (field, array) in std::iter::zip(schema.fields(), inputs.columns()) {
+            values.insert(field.name().as_str(), array.slice(row, 1));
+        }
+        for (bound, output) in std::iter::zip(&nodes, &mut outputs) {
+            let value = one(bound, &values, row as u64).await?;
+            values.insert(&bound.node.output().name, Arc::clone(&value));
+            output.push(value);
+        }
+    }
+    let mut columns = Vec::with_capacity(nodes.len());
+    for (bound, values) in std::iter::zip(&nodes, &outputs) {
+        let values: Vec<_> = values.iter().map(AsRef::as_ref).collect();
+        let data_type = &bound.node.output().data_type;
+        columns.push(match values[..] {
+            [] => new_empty_array(data_type),
+            _ => concat(&values).map_err(internal)?,
+        });
+    }
+    let fields = pipeline.outputs();
+    let fields: Vec<_> = fields
+        .map(|output| Field::new(&output.name, output.data_type.clone(), true))
+        .collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)
 }
 
 async fn one(bound: &BoundNode, values: &BTreeMap<&str, ArrayRef>, row: u64) -> Result<ArrayRef> {

@@ -2,6 +2,7 @@
 //! parameters and outputs.
 
 mod columns;
+mod engine;
 mod error;
 mod kernel;
 mod names;
@@ -10,6 +11,7 @@ mod pipeline;
 mod value;
 
 pub use columns::{Columns, Failure, Reader, SharedValue};
+pub use engine::{Engine, Outputs};
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
 pub use names::{hint, nearest};
@@ -21,6 +23,6 @@ pub use node::{
 pub use node::{Identity, Node, NodeFunction, Output, Parameter, Settings, SharedParameter};
 pub use pipeline::{Input, Pipeline};
 pub use value::{
-    BatchOutput, BytesColumn, ColumnArray, FromColumn, IntoColumn, ListColumn, ListItem,
-    NodeOutput, Owned, TextColumn, Unreadable, conform, meet, reads,
+    BatchOutput, BytesColumn, ColumnArray, FromColumn, InputValue, Inputs, IntoColumn, IntoInput,
+    ListColumn, ListItem, NodeOutput, Owned, TextColumn, Unreadable, conform, meet, reads,
 };

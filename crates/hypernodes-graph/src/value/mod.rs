@@ -6,6 +6,7 @@
 
 mod array;
 mod conform;
+mod input;
 mod list;
 mod option;
 mod primitive;
@@ -17,6 +18,7 @@ use arrow::datatypes::DataType;
 pub(crate) use array::downcast;
 pub use array::{BatchOutput, ColumnArray};
 pub use conform::{conform, meet, reads};
+pub use input::{InputValue, Inputs, IntoInput};
 pub use list::{ListColumn, ListItem};
 pub use text::{BytesColumn, TextColumn};
 

@@ -1,0 +1,100 @@
+//! What runs pipelines, and what they give.
+
+use std::fmt;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+
+use crate::kernel::BoxFuture;
+use crate::value::FromColumn;
+use crate::{Error, ErrorKind, Pipeline, Result, hint};
+
+/// What runs a pipeline over columns.
+///
+/// The columns are the pipeline's inputs by name, of types that it reads. The result has one
+/// column for each output, in the pipeline's order, and one row for each row given, in the same
+/// order. Dropping the future stops the run. An engine decides when and where functions are
+/// called, and is *not* allowed to call one twice for a row.
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// The outputs.
+    fn map<'a>(
+        &'a self,
+        pipeline: &'a Pipeline,
+        columns: RecordBatch,
+    ) -> BoxFuture<'a, Result<RecordBatch>>;
+}
+
+/// The outputs of a pipeline for some rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outputs(RecordBatch);
+
+impl From<RecordBatch> for Outputs {
+    fn from(batch: RecordBatch) -> Self {
+        Self(batch)
+    }
+}
+
+impl Outputs {
+    /// The rows, one column for each output.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.0
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.0.num_rows()
+    }
+
+    /// An output of every row; text and bytes may be borrowed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if there is no such output, if it is of another type, or if
+    /// it holds a null and `T` is no `Option`.
+    pub fn column<'a, T: FromColumn<'a>>(&'a self, name: &str) -> Result<Vec<T>> {
+        let view = self.view::<T>(name)?;
+        (0..self.rows())
+            .map(|row| get::<T>(name, &view, row))
+            .collect()
+    }
+
+    /// An output of the first row, which is the only one after `run`.
+    ///
+    /// # Errors
+    /// As for [`Outputs::column`], and if there is no row.
+    pub fn get<'a, T: FromColumn<'a>>(&'a self, name: &str) -> Result<T> {
+        let view = self.view::<T>(name)?;
+        if self.rows() == 0 {
+            return Err(Error::new(ErrorKind::InvalidInput, "there is no row"));
+        }
+        get::<T>(name, &view, 0)
+    }
+
+    fn view<'a, T: FromColumn<'a>>(&'a self, name: &str) -> Result<(&'a ArrayRef, T::Column)> {
+        let Some(array) = self.0.column_by_name(name) else {
+            let schema = self.0.schema();
+            let names = schema.fields().iter().map(|field| field.name().as_str());
+            let message = format!("there is no output {name:?}{}", hint(name, names));
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        };
+        let view = T::column(array).ok_or_else(|| {
+            let (made, wanted) = (array.data_type(), T::data_type());
+            let message = format!("output {name:?} is {made}, and was asked for as {wanted}");
+            Error::new(ErrorKind::InvalidInput, message)
+        })?;
+        Ok((array, view))
+    }
+}
+
+fn get<'a, T: FromColumn<'a>>(
+    name: &str,
+    (array, view): &(&'a ArrayRef, T::Column),
+    row: usize,
+) -> Result<T> {
+    let unreadable = |why: &str| {
+        let error = Error::new(ErrorKind::InvalidInput, format!("output {name:?}: {why}"));
+        error.with_context("row", row)
+    };
+    if !T::OPTIONAL && array.is_null(row) {
+        return Err(unreadable("is null; ask for an `Option`"));
+    }
+    T::get(view, row).map_err(unreadable)
+}
