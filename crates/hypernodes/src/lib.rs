@@ -1,1 +1,26 @@
-//! .
+#![doc = include_str!("../../../README.md")]
+
+#[doc(hidden)]
+pub use hypernodes_graph::expansion;
+
+pub use hypernodes_exec::{Runtime, SequentialEngine};
+pub use hypernodes_graph::{
+    Engine, Error, ErrorKind, Input, Inputs, Node, Outputs, Pipeline, Result, Settings, inputs,
+};
+pub use hypernodes_macros::{node, nodes};
+pub use hypernodes_session::{
+    DataFrameExt, MapCall, NodeQueryPlanner, PipelineExt, RunCall, Session, SessionContextExt,
+    SessionStateBuilderExt,
+};
+
+pub use {arrow, datafusion};
+
+/// What a program that runs pipelines uses: `use hypernodes::prelude::*`.
+pub mod prelude {
+    pub use crate::{
+        DataFrameExt, Engine, Error, ErrorKind, Node, Outputs, Pipeline, PipelineExt, Result,
+        SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt, Settings, inputs,
+        node, nodes,
+    };
+    pub use datafusion::prelude::{col, lit};
+}

@@ -1,0 +1,211 @@
+//! Nodes and pipelines in a user's own DataFusion session.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::view::ViewTable;
+use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionContext;
+use hypernodes_exec::Runtime;
+use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, Result};
+use hypernodes_plan::{BoundNode, ExtractNodes, NodeUdf, PinNodes, apply, from_datafusion};
+
+use crate::planner::NodeQueryPlanner;
+
+/// Adds our rules and planner to a session that is being built.
+pub trait SessionStateBuilderExt: Sized {
+    /// The same session, able to run nodes on `runtime`.
+    ///
+    /// Replaces its query planner; turns `optimizer.enable_leaf_expression_pushdown` off, which
+    /// would copy calls.
+    #[must_use]
+    fn with_hypernodes(self, runtime: Arc<Runtime>) -> Self;
+}
+
+impl SessionStateBuilderExt for SessionStateBuilder {
+    fn with_hypernodes(self, runtime: Arc<Runtime>) -> Self {
+        extend(self.build(), NodeQueryPlanner::new(runtime))
+    }
+}
+
+pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionStateBuilder {
+    let mut config = state.config().clone();
+    config
+        .options_mut()
+        .optimizer
+        .enable_leaf_expression_pushdown = false;
+    let others = state
+        .optimizers()
+        .iter()
+        .filter(|rule| !is_ours(rule.name()));
+    let mut rules: Vec<_> = others.cloned().collect();
+    rules.insert(0, Arc::new(PinNodes));
+    rules.push(Arc::new(ExtractNodes));
+    SessionStateBuilder::new_from_existing(state)
+        .with_config(config)
+        .with_optimizer_rules(rules)
+        .with_query_planner(Arc::new(planner))
+}
+
+fn is_ours(rule: &str) -> bool {
+    rule == "pin_nodes" || rule == "extract_nodes"
+}
+
+/// Refuses a session that could not run nodes.
+fn check(state: &SessionState) -> Result<()> {
+    let names = || state.optimizers().iter().map(|rule| rule.name());
+    let ruled = names().next() == Some("pin_nodes") && names().last() == Some("extract_nodes");
+    let planner = state.query_planner().as_ref() as &dyn Any;
+    if ruled && planner.is::<NodeQueryPlanner>() {
+        return Ok(());
+    }
+    let message = "this session cannot run nodes; make it by `with_hypernodes()`, and set no other query planner after it";
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+/// Pipelines in a `SessionContext`.
+#[async_trait]
+pub trait SessionContextExt: Sized {
+    /// A session on the same catalog, functions and settings that can also run nodes.
+    ///
+    /// # Errors
+    /// If the default runtime cannot be made.
+    fn with_hypernodes(self) -> Result<Self>;
+
+    /// Registers a view: the columns of `table`, and the pipeline's outputs.
+    ///
+    /// A query of the view runs only the nodes whose outputs it needs.
+    ///
+    /// # Errors
+    /// As for [`DataFrameExt::apply`], and if `table` is unknown or `name` is taken.
+    async fn register_pipeline(&self, name: &str, pipeline: &Pipeline, table: &str) -> Result<()>;
+
+    /// Registers each node as an SQL function of its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if another definition has the name, or a node takes a shared
+    /// value; [`ErrorKind::Unsupported`] if the session cannot run nodes.
+    fn register_nodes<I>(&self, nodes: I) -> Result<()>
+    where
+        I: IntoIterator<Item: Into<Node>> + Send;
+}
+
+#[async_trait]
+impl SessionContextExt for SessionContext {
+    fn with_hypernodes(self) -> Result<Self> {
+        let planner = NodeQueryPlanner::new(Runtime::new(Default::default())?);
+        Ok(Self::new_with_state(extend(self.state(), planner).build()))
+    }
+
+    async fn register_pipeline(&self, name: &str, pipeline: &Pipeline, table: &str) -> Result<()> {
+        check(&self.state())?;
+        let (_, plan) = self
+            .table(table)
+            .await
+            .map_err(from_datafusion)?
+            .into_parts();
+        let view = ViewTable::new(apply(plan, pipeline)?, None);
+        let registered = self.register_table(name, Arc::new(view));
+        registered.map(|_| ()).map_err(from_datafusion)
+    }
+
+    fn register_nodes<I>(&self, nodes: I) -> Result<()>
+    where
+        I: IntoIterator<Item: Into<Node>> + Send,
+    {
+        let state = self.state();
+        check(&state)?;
+        let nodes: Vec<Node> = nodes.into_iter().map(Into::into).collect();
+        for node in nodes {
+            let name = node.name().to_owned();
+            let alone = Pipeline::new([node])?.with_name("sql");
+            let bound = BoundNode::of(&alone, &alone.nodes()[0])?;
+            let udf = NodeUdf::new(bound);
+            if let Some(taken) = state.scalar_functions().get(&name)
+                && NodeUdf::find(taken) != Some(&udf)
+            {
+                let message = format!("another function is registered as {name:?}");
+                return Err(Error::new(ErrorKind::InvalidInput, message));
+            }
+            self.register_udf(ScalarUDF::new_from_impl(udf));
+        }
+        Ok(())
+    }
+}
+
+/// Pipelines on a `DataFrame`.
+#[async_trait]
+pub trait DataFrameExt: Sized {
+    /// The rows in their order, with a column more for each of the pipeline's outputs; lazy.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`], with every fault at once: an input that is no column or
+    /// several, a type that cannot be read, an output named like a column, a shared value that
+    /// was not bound. [`ErrorKind::Unsupported`] if the session cannot run nodes.
+    fn apply(self, pipeline: &Pipeline) -> Result<Self>;
+
+    /// Runs the query and writes one Parquet file, in place of one that is there; the number
+    /// of its rows.
+    ///
+    /// The rows go to a hidden file beside it that takes its name when all is written: on an
+    /// error, whatever was at `path` stays as it was.
+    ///
+    /// # Errors
+    /// Those of the query, and of writing.
+    async fn save_parquet(self, path: impl AsRef<Path> + Send) -> Result<u64>;
+}
+
+#[async_trait]
+impl DataFrameExt for DataFrame {
+    fn apply(self, pipeline: &Pipeline) -> Result<Self> {
+        let (state, plan) = self.into_parts();
+        check(&state)?;
+        Ok(Self::new(state, apply(plan, pipeline)?))
+    }
+
+    async fn save_parquet(self, path: impl AsRef<Path> + Send) -> Result<u64> {
+        let path = path.as_ref();
+        let failed = |error: std::io::Error| {
+            Error::new(ErrorKind::Query, format!("cannot write {path:?}: {error}"))
+        };
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            let error = std::io::Error::other("the path does not end in a file's name");
+            return Err(failed(error));
+        };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if !folder.is_dir() {
+            return Err(failed(std::io::Error::other("there is no such folder")));
+        }
+        let partial = folder.join(format!(".{name}.{}.partial", std::process::id()));
+        let partial = Partial(std::path::absolute(partial).map_err(failed)?);
+        let options = DataFrameWriteOptions::new().with_single_file_output(true);
+        let target = partial.0.to_string_lossy().into_owned();
+        let written = self.write_parquet(&target, options, None).await;
+        let counts = written.map_err(from_datafusion)?;
+        let rows = counts.iter().filter_map(|batch| {
+            use datafusion::arrow::array::AsArray;
+            use datafusion::arrow::datatypes::UInt64Type;
+            let counts = batch.column(0).as_primitive_opt::<UInt64Type>()?;
+            Some(counts.values().iter().sum::<u64>())
+        });
+        std::fs::rename(&partial.0, path).map_err(failed)?;
+        Ok(rows.sum())
+    }
+}
+
+/// A file that is not whole, removed unless it was renamed.
+struct Partial(std::path::PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It is not there if it was renamed, or if nothing was written.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

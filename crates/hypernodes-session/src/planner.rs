@@ -1,0 +1,85 @@
+//! Planning of queries with nodes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use hypernodes_exec::{NodeMapPlanner, Runtime, check_fence};
+use hypernodes_plan::NodeMap;
+
+/// DataFusion's own planner, which also plans nodes and refuses a plan that would call one
+/// anywhere else.
+#[derive(Debug)]
+pub struct NodeQueryPlanner {
+    runtime: Arc<Runtime>,
+    ordered: bool,
+}
+
+impl NodeQueryPlanner {
+    /// A planner whose nodes run on `runtime`.
+    pub fn new(runtime: Arc<Runtime>) -> Self {
+        let ordered = false;
+        Self { runtime, ordered }
+    }
+
+    /// The same, where plans that only scan, project, filter, limit and call nodes keep their
+    /// input's order: they are planned at one partition.
+    #[must_use]
+    pub fn ordered(self) -> Self {
+        Self {
+            ordered: true,
+            ..self
+        }
+    }
+}
+
+#[async_trait]
+impl QueryPlanner for NodeQueryPlanner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn datafusion::catalog::Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let extension = Arc::new(NodeMapPlanner::new(Arc::clone(&self.runtime)));
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![extension]);
+        let state = session.as_any().downcast_ref::<SessionState>();
+        let physical = match state {
+            Some(state) if self.ordered && keeps_order(plan)? => {
+                let mut state = state.clone();
+                state.config_mut().options_mut().execution.target_partitions = 1;
+                planner.create_physical_plan(plan, &state).await?
+            }
+            _ => planner.create_physical_plan(plan, session).await?,
+        };
+        check_fence(&physical)?;
+        Ok(physical)
+    }
+}
+
+fn keeps_order(plan: &LogicalPlan) -> Result<bool> {
+    let mut keeps = true;
+    plan.apply(|plan| {
+        keeps &= match plan {
+            LogicalPlan::TableScan(_)
+            | LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Values(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_) => true,
+            LogicalPlan::Extension(extension) => extension.node.as_any().is::<NodeMap>(),
+            _ => false,
+        };
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(keeps)
+}

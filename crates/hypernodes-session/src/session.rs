@@ -1,0 +1,143 @@
+//! A session that runs pipelines.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::col;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use hypernodes_exec::Runtime;
+use hypernodes_graph::{BoxFuture, Engine, Error, ErrorKind, Outputs, Pipeline, Result, Settings};
+use hypernodes_plan::from_datafusion;
+
+use crate::extend::{DataFrameExt, extend};
+use crate::planner::NodeQueryPlanner;
+
+/// A DataFusion `SessionContext` that runs nodes, and the default engine.
+///
+/// All of `SessionContext` is there by deref: `sql`, `read_csv`, `read_json`, `register_parquet`
+/// and the rest. Plans that only scan, project, filter, limit and call nodes keep the order of
+/// their input, files by path. Cheap to clone; clones are one session.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+    runtime: Arc<Runtime>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.context.session_id())
+            .field("runtime", &self.runtime)
+            .finish()
+    }
+}
+
+impl Session {
+    /// A session without settings.
+    ///
+    /// # Errors
+    /// None for now: see [`Session::with_settings`].
+    pub fn new() -> Result<Self> {
+        Self::with_settings(Settings::default())
+    }
+
+    /// A session whose nodes run by `settings` where they have none of their own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`] for a setting of zero.
+    pub fn with_settings(settings: Settings) -> Result<Self> {
+        Self::with_config(SessionConfig::new(), settings)
+    }
+
+    /// The same, on a DataFusion configuration.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`] for a setting of zero.
+    pub fn with_config(config: SessionConfig, settings: Settings) -> Result<Self> {
+        let runtime = Runtime::new(settings)?;
+        let state = SessionStateBuilder::new_with_default_features().with_config(config);
+        let planner = NodeQueryPlanner::new(Arc::clone(&runtime)).ordered();
+        let state = extend(state.build(), planner).build();
+        let context = SessionContext::new_with_state(state);
+        Ok(Self { context, runtime })
+    }
+
+    /// The rows of a Parquet file, or of the files of a folder by path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Query`] if there is nothing at `path`, or no Parquet.
+    pub async fn read_parquet(&self, path: &str) -> Result<DataFrame> {
+        if !path.contains("://") && !std::path::Path::new(path).exists() {
+            let message = format!("there is no file or folder {path:?}");
+            return Err(Error::new(ErrorKind::Query, message));
+        }
+        let options = ParquetReadOptions::default();
+        let read = self.context.read_parquet(path, options).await;
+        let frame = read.map_err(|error| {
+            let error = from_datafusion(error);
+            Error::new(
+                error.kind(),
+                format!("cannot read {path:?}: {}", error.message()),
+            )
+        })?;
+        if frame.schema().fields().is_empty() {
+            let message = format!("there is no Parquet file in {path:?}");
+            return Err(Error::new(ErrorKind::Query, message));
+        }
+        Ok(frame)
+    }
+
+    /// The table that a query gives, planned and checked but not run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Query`] if the query is wrong, and that of a node which it calls wrongly.
+    pub async fn sql(&self, query: &str) -> Result<DataFrame> {
+        self.context.sql(query).await.map_err(from_datafusion)
+    }
+
+    /// Registers what `map` gave as a table.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Query`] if the name is taken.
+    pub fn register(&self, name: &str, outputs: Outputs) -> Result<()> {
+        let registered = self.context.register_batch(name, outputs.batch().clone());
+        registered.map(|_| ()).map_err(from_datafusion)
+    }
+}
+
+impl Deref for Session {
+    type Target = SessionContext;
+
+    fn deref(&self) -> &SessionContext {
+        &self.context
+    }
+}
+
+impl Engine for Session {
+    fn map<'a>(
+        &'a self,
+        pipeline: &'a Pipeline,
+        columns: RecordBatch,
+    ) -> BoxFuture<'a, Result<RecordBatch>> {
+        Box::pin(async move {
+            let fields = pipeline.outputs();
+            let fields: Vec<_> = fields
+                .map(|output| Field::new(&output.name, output.data_type.clone(), true))
+                .collect();
+            let schema = Arc::new(Schema::new(fields));
+            let frame = self.context.read_batch(columns).map_err(from_datafusion)?;
+            let outputs = pipeline.outputs();
+            let outputs = outputs
+                .map(|output| col(datafusion::common::Column::new_unqualified(&output.name)));
+            let frame = frame.apply(pipeline)?.select(outputs.collect::<Vec<_>>());
+            let batches = frame.map_err(from_datafusion)?.collect().await;
+            let batches = batches.map_err(from_datafusion)?;
+            concat_batches(&schema, &batches).map_err(|error| from_datafusion(error.into()))
+        })
+    }
+}
