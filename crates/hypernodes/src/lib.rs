@@ -13,6 +13,7 @@ pub use hypernodes_session::{
     SessionStateBuilderExt,
 };
 
+pub use hypernodes_plan::{from_datafusion, to_datafusion};
 pub use {arrow, datafusion};
 
 /// What a program that runs pipelines uses: `use hypernodes::prelude::*`.

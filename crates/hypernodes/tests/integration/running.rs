@@ -1,0 +1,216 @@
+//! Items, columns, files and settings.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::arrow::array::{AsArray, Int64Array};
+use datafusion::arrow::datatypes::Int64Type;
+use hypernodes::prelude::*;
+
+#[node]
+fn cleaned(passage: &str) -> String {
+    passage.trim().to_lowercase()
+}
+
+#[node(output = "words")]
+async fn count_words(cleaned: &str, #[shared] stop: &String) -> i64 {
+    cleaned.split(' ').filter(|word| word != stop).count() as i64
+}
+
+fn pipeline() -> Result<Pipeline> {
+    Pipeline::new(nodes![cleaned, count_words])?.bind_shared("stop", "the".to_owned())
+}
+
+#[tokio::test]
+async fn one_pipeline_runs_on_one_item_and_maps_over_many() -> Result<()> {
+    let one = pipeline()?.run(inputs! { passage: " The Cat " }).await?;
+    assert_eq!(one.get::<&str>("cleaned")?, "the cat");
+    assert_eq!(one.get::<i64>("words")?, 1);
+    let passages = vec![Some("A"), None, Some("the b c")];
+    let many = pipeline()?
+        .map(inputs! { passage: passages })
+        .over("passage")
+        .await?;
+    assert_eq!(
+        many.column::<Option<i64>>("words")?,
+        [Some(1), None, Some(2)]
+    );
+    assert!(many.column::<i64>("words").is_err(), "a null is no i64");
+    Ok(())
+}
+
+#[tokio::test]
+async fn columns_are_zipped_and_items_broadcast() -> Result<()> {
+    let sum = Node::map("sum", ["a", "b", "c"], |a: i64, b: i64, c: i64| {
+        a + 10 * b + 100 * c
+    });
+    let pipeline = Pipeline::new([sum])?;
+    let columns = inputs! { a: [1_i64, 2], b: vec![3_i64, 4], c: 5_i64 };
+    let sums = pipeline.map(columns).over("a").over("b").await?;
+    assert_eq!(sums.column::<i64>("sum")?, [531, 542]);
+    let empty = inputs! { a: Vec::<i64>::new(), b: Vec::<i64>::new(), c: 5_i64 };
+    let none = pipeline.map(empty).over("a").over("b").await?;
+    assert_eq!(none.column::<i64>("sum")?, Vec::<i64>::new());
+    let uneven = inputs! { a: [1_i64], b: [1_i64, 2], d: 1_i64 };
+    let error = pipeline
+        .map(uneven)
+        .over("a")
+        .over("b")
+        .await
+        .expect_err("three faults");
+    for fault in ["\"c\" is missing", "no input \"d\"", "\"b\" has 2"] {
+        assert!(error.message().contains(fault), "{error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_are_read_by_path_and_written_whole_or_not_at_all()
+-> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str| folder.path().join(name);
+    let session = Session::new()?;
+    std::fs::create_dir(file("in"))?;
+    for part in 0..3 {
+        let rows = format!(
+            "SELECT value + {} AS x FROM generate_series(0, 9)",
+            part * 10
+        );
+        let written = session
+            .sql(&rows)
+            .await?
+            .save_parquet(file(&format!("in/{part}.parquet")))
+            .await?;
+        assert_eq!(written, 10);
+    }
+    let failing = |x: i64| {
+        if x < 25 {
+            Ok(x * 2)
+        } else {
+            Err(std::fmt::Error)
+        }
+    };
+    let doubled = Pipeline::new([Node::map("y", ["x"], |x: i64| x * 2)])?;
+    let input = file("in").to_string_lossy().into_owned();
+    let frame = session.read_parquet(&input).await?.apply(&doubled)?;
+    let out = file("out.parquet");
+    assert_eq!(frame.save_parquet(&out).await?, 30);
+    let batches = session
+        .read_parquet(&out.to_string_lossy())
+        .await?
+        .collect()
+        .await?;
+    let y = batches.iter().flat_map(|batch| {
+        batch
+            .column(1)
+            .as_primitive::<Int64Type>()
+            .values()
+            .to_vec()
+    });
+    assert_eq!(
+        y.collect::<Vec<_>>(),
+        (0..30).map(|x| x * 2).collect::<Vec<_>>()
+    );
+
+    let failing = Pipeline::new([Node::map("y", ["x"], failing)])?;
+    let bad = file("bad.parquet");
+    let written = session
+        .read_parquet(&input)
+        .await?
+        .apply(&failing)?
+        .save_parquet(&bad)
+        .await;
+    let error = written.expect_err("25 fails");
+    assert_eq!(error.row(), Some(25));
+    let left: Vec<_> = std::fs::read_dir(folder.path())?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(session.read_parquet("no/such.parquet").await.is_err());
+    Ok(())
+}
+
+/// The most rows at once of `rows` rows under `settings`, and the sizes of batches.
+async fn peak(settings: Settings, kind: &str) -> Result<(usize, Vec<usize>)> {
+    let state = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let enter = |state: &(AtomicUsize, AtomicUsize)| {
+        let now = state.0.fetch_add(1, Ordering::SeqCst) + 1;
+        state.1.fetch_max(now, Ordering::SeqCst);
+    };
+    let (inner, noted) = (Arc::clone(&state), Arc::clone(&sizes));
+    let node = match kind {
+        "async" => Node::map_async("y", ["x"], move |x: i64| {
+            let state = Arc::clone(&inner);
+            async move {
+                enter(&state);
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                state.0.fetch_sub(1, Ordering::SeqCst);
+                x
+            }
+        }),
+        "sync" => Node::map("y", ["x"], move |x: i64| {
+            enter(&inner);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            inner.0.fetch_sub(1, Ordering::SeqCst);
+            x
+        }),
+        _ => Node::batch("y", ["x"], move |x: &Int64Array| -> Int64Array {
+            noted.lock().expect("no panic").push(x.len());
+            x.clone()
+        }),
+    };
+    let pipeline = Pipeline::new([node])?;
+    let engine = Session::with_settings(settings)?;
+    let x: Vec<i64> = (0..40).collect();
+    let made = pipeline
+        .map(inputs! { x: x.clone() })
+        .over("x")
+        .on(&engine)
+        .await?;
+    assert_eq!(made.column::<i64>("y")?, x);
+    let sizes = sizes.lock().expect("no panic").clone();
+    Ok((state.1.load(Ordering::SeqCst), sizes))
+}
+
+#[tokio::test]
+async fn settings_are_honoured() -> Result<()> {
+    let none = Settings::default();
+    assert_eq!(peak(none, "async").await?.0, 40);
+    let three = Settings {
+        max_in_flight: Some(3),
+        ..none
+    };
+    assert_eq!(peak(three, "async").await?.0, 3);
+    let four = Settings {
+        max_workers: Some(4),
+        use_batch_udf: Some(false),
+        ..none
+    };
+    assert_eq!(peak(four, "sync").await?.0, 4);
+    let twenty = Settings {
+        max_workers: Some(4),
+        batch_size: Some(20),
+        ..none
+    };
+    assert_eq!(peak(twenty, "sync").await?.0, 2, "two chunks of 20 rows");
+    assert_eq!(peak(none, "batch").await?.1, [40]);
+    let mut sizes = peak(
+        Settings {
+            batch_size: Some(15),
+            ..none
+        },
+        "batch",
+    )
+    .await?
+    .1;
+    sizes.sort_unstable();
+    assert_eq!(sizes, [10, 15, 15]);
+    let zero = Settings {
+        max_workers: Some(0),
+        ..none
+    };
+    let error = Session::with_settings(zero).expect_err("zero");
+    assert_eq!(error.kind(), ErrorKind::InvalidSetting);
+    Ok(())
+}
