@@ -19,9 +19,9 @@ pub use {arrow, datafusion};
 /// What a program that runs pipelines uses: `use hypernodes::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        DataFrameExt, Engine, Error, ErrorKind, Node, Outputs, Pipeline, PipelineExt, Result,
-        SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt, Settings, inputs,
-        node, nodes,
+        DataFrameExt, Engine, Error, ErrorKind, Inputs, Node, Outputs, Pipeline, PipelineExt,
+        Result, SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt, Settings,
+        inputs, node, nodes,
     };
     pub use datafusion::prelude::{col, lit};
 }
