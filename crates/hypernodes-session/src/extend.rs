@@ -58,7 +58,7 @@ fn is_ours(rule: &str) -> bool {
 /// Refuses a session that could not run nodes.
 fn check(state: &SessionState) -> Result<()> {
     let names = || state.optimizers().iter().map(|rule| rule.name());
-    let ruled = names().next() == Some("pin_nodes") && names().last() == Some("extract_nodes");
+    let ruled = names().next() == Some("pin_nodes") && names().next_back() == Some("extract_nodes");
     let planner = state.query_planner().as_ref() as &dyn Any;
     if ruled && planner.is::<NodeQueryPlanner>() {
         return Ok(());

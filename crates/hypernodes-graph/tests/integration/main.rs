@@ -1,3 +1,5 @@
 //! What `#[node]` and `nodes!` make, without an engine.
 
+#![expect(clippy::panic, reason = "a test may panic")]
+
 mod macros;

@@ -1,5 +1,7 @@
 //! The library as its users see it.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
 mod engines;
 mod failures;
 mod queries;
