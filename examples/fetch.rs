@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example fetch`
 
-#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+#![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 use std::error::Error;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example quickstart -- FILE.parquet --column text`
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for a terminal"

@@ -1,7 +1,7 @@
 //! The guide's table: waiting, async and blocking, beside bare Tokio and bare threads; and what
 //! a trivial node costs per row beside DataFusion's own expression.
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
     missing_docs,

@@ -1,1 +1,1 @@
-//! .
+//! The package of the benchmarks, each beside its baseline in the same process.

@@ -172,21 +172,18 @@ impl DataFrameExt for DataFrame {
         let failed = |error: std::io::Error| {
             Error::new(ErrorKind::Query, format!("cannot write {path:?}: {error}"))
         };
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            let error = std::io::Error::other("the path does not end in a file's name");
-            return Err(failed(error));
-        };
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        if !folder.is_dir() {
-            return Err(failed(std::io::Error::other("there is no such folder")));
-        }
-        let partial = folder.join(format!(".{name}.{}.partial", std::process::id()));
-        let partial = Partial(std::path::absolute(partial).map_err(failed)?);
+        let partial = tempfile::Builder::new()
+            .prefix(".")
+            .suffix(".partial")
+            .tempfile_in(std::path::absolute(folder).map_err(failed)?)
+            .map_err(failed)?
+            .into_temp_path();
         let options = DataFrameWriteOptions::new().with_single_file_output(true);
-        let target = partial.0.to_string_lossy().into_owned();
+        let target = partial.to_string_lossy().into_owned();
         let written = self.write_parquet(&target, options, None).await;
         let counts = written.map_err(from_datafusion)?;
         let rows = counts.iter().filter_map(|batch| {
@@ -195,17 +192,7 @@ impl DataFrameExt for DataFrame {
             let counts = batch.column(0).as_primitive_opt::<UInt64Type>()?;
             Some(counts.values().iter().sum::<u64>())
         });
-        std::fs::rename(&partial.0, path).map_err(failed)?;
+        partial.persist(path).map_err(|error| failed(error.error))?;
         Ok(rows.sum())
-    }
-}
-
-/// A file that is not whole, removed unless it was renamed.
-struct Partial(std::path::PathBuf);
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // It is not there if it was renamed, or if nothing was written.
-        let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -19,6 +19,8 @@ pub(super) const UNIT: Duration = Duration::from_millis(1);
 pub(super) struct Gate {
     pub(super) permits: Arc<Semaphore>,
     settings: Settings,
+    /// The permits that may still be added.
+    spare: usize,
     limit: usize,
     /// Of a sync row, 0 while none was measured.
     nanoseconds: AtomicU64,
@@ -40,9 +42,10 @@ impl Gate {
         Self {
             permits: Arc::new(Semaphore::new(first)),
             settings,
+            spare: limit - first,
             limit,
             nanoseconds: AtomicU64::new(0),
-            grown: AtomicBool::new(first == limit),
+            grown: AtomicBool::new(false),
         }
     }
 
@@ -62,13 +65,8 @@ impl Gate {
         };
         self.nanoseconds.store(mean, Ordering::Relaxed);
         if took >= UNIT && rows == 1 && !self.grown.swap(true, Ordering::Relaxed) {
-            self.permits
-                .add_permits(self.limit - self.permits_at_first());
+            self.permits.add_permits(self.spare);
         }
-    }
-
-    fn permits_at_first(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
     }
 
     /// How many of `rows` rows the next call takes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 
 use super::{IntoColumn, reads};
@@ -83,6 +83,9 @@ impl Inputs {
             let mapped = over.contains(name);
             match (value, mapped) {
                 (InputValue::Item(item), true) => match item.as_list_opt::<i32>() {
+                    Some(list) if list.is_null(0) => {
+                        faults.push(format!("{name:?} is null, and cannot be mapped over"));
+                    }
                     Some(list) => drop(columns.insert(name, (list.value(0), true))),
                     None => faults.push(format!("{name:?} is one item, and cannot be mapped over")),
                 },
@@ -163,13 +166,6 @@ fn batch(
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-}
-
-/// The type of a column of nothing but nulls, which every parameter reads.
-impl IntoInput for () {
-    fn into_input(self) -> InputValue {
-        InputValue::Item(arrow::array::new_null_array(&DataType::Null, 1))
-    }
 }
 
 /// Inputs by name: `inputs! { text: "Hello", factor: 2.0 }`.

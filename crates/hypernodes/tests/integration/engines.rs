@@ -87,7 +87,7 @@ async fn check(plans: Vec<Plan>, table: Table, batch_size: usize, split: bool) -
         .collect();
     let schema = batches[0].schema();
     let whole = concat_batches(&schema, &batches).expect("one schema");
-    let expected = SequentialEngine.map(&pipeline, whole).await;
+    let expected = SequentialEngine.map(&pipeline, whole.clone()).await;
 
     let config = SessionConfig::new()
         .with_batch_size(batch_size)
@@ -124,7 +124,15 @@ async fn check(plans: Vec<Plan>, table: Table, batch_size: usize, split: bool) -
             };
             assert_eq!(rows(&made), rows(&expected));
         }
-        (Err(expected), Err(made)) => assert_eq!(made.kind(), expected.kind(), "{made:?}"),
+        (Err(expected), Err(made)) => {
+            assert_eq!(made.kind(), expected.kind(), "{made:?}");
+            // Which of the failing rows is reported is open, but it must be one that fails.
+            if let (false, Some(row)) = (split, made.row()) {
+                let alone = whole.slice(row as usize, 1);
+                let alone = SequentialEngine.map(&pipeline, alone).await;
+                assert!(alone.is_err(), "row {row} does not fail: {made:?}");
+            }
+        }
         (expected, made) => panic!("expected {expected:?}, made {made:?}"),
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use datafusion::arrow::array::Int64Array;
 use futures::StreamExt;
 use hypernodes::prelude::*;
 
@@ -33,21 +34,27 @@ fn halving() -> Result<[Pipeline; 2]> {
     ])
 }
 
+/// The error of mapping the numbers, which every engine finds at row 7 of `node`.
+async fn check(pipeline: &Pipeline, node: &str, judge: impl Fn(&Error)) -> Result<()> {
+    for engine in [&Session::new()? as &dyn Engine, &SequentialEngine] {
+        let inputs = inputs! { x: numbers() };
+        let mapped = pipeline.map(inputs).over("x").on(engine).await;
+        let error = mapped.expect_err("13 fails");
+        assert_eq!(error.context("node"), Some(node), "{engine:?}");
+        assert_eq!(error.row(), Some(7), "{engine:?}");
+        judge(&error);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_users_error_comes_back_as_itself_with_node_and_row() -> Result<()> {
     for pipeline in halving()? {
-        for engine in [&Session::new()? as &dyn Engine, &SequentialEngine] {
-            let mapped = pipeline
-                .map(inputs! { x: numbers() })
-                .over("x")
-                .on(engine)
-                .await;
-            let error = mapped.expect_err("13 is odd");
-            assert_eq!(error.user_error::<Odd>(), Some(&Odd(13)), "{engine:?}");
-            assert_eq!(error.row(), Some(7));
-            assert_eq!(error.context("node"), Some("half"));
+        check(&pipeline, "half", |error| {
+            assert_eq!(error.user_error::<Odd>(), Some(&Odd(13)));
             assert_eq!(error.context("pipeline"), Some("halving"));
-        }
+        })
+        .await?;
     }
     Ok(())
 }
@@ -82,35 +89,42 @@ async fn a_panic_is_an_error_that_names_node_and_row() -> Result<()> {
         Node::map("safe", ["x"], explode),
         Node::map_async("safe", ["x"], later),
     ] {
-        let pipeline = Pipeline::new([node])?;
-        for engine in [&Session::new()? as &dyn Engine, &SequentialEngine] {
-            let mapped = pipeline
-                .map(inputs! { x: numbers() })
-                .over("x")
-                .on(engine)
-                .await;
-            let error = mapped.expect_err("thirteen");
+        check(&Pipeline::new([node])?, "safe", |error| {
             assert_eq!(error.kind(), ErrorKind::NodePanicked);
             assert!(error.message().contains("thirteen"), "{error}");
-            assert_eq!(
-                (error.context("node"), error.row()),
-                (Some("safe"), Some(7))
-            );
-        }
+        })
+        .await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn dropping_the_stream_stops_calls_within_the_window() -> Result<()> {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&calls);
+async fn u08_a_batch_function_must_return_a_row_for_each() -> Result<()> {
+    let short = Node::batch("short", ["x"], |x: &Int64Array| -> Int64Array {
+        x.slice(0, x.len() - 1)
+    });
+    let x = (0..5).collect::<Vec<i64>>();
+    let mapped = Pipeline::new([short])?
+        .map(inputs! { x: x })
+        .over("x")
+        .await;
+    let error = mapped.expect_err("4 rows for 5");
+    assert_eq!(error.context("node"), Some("short"));
+    assert!(error.message().contains("4 rows for 5"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn dropping_the_stream_cancels_the_calls_in_flight() -> Result<()> {
+    let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let gate = Arc::new(tokio::sync::Semaphore::new(5));
+    let (begins, ends, wait) = (Arc::clone(&begun), Arc::clone(&ended), Arc::clone(&gate));
     let slow = move |x: i64| {
-        let number = counted.fetch_add(1, Ordering::SeqCst);
+        begins.fetch_add(1, Ordering::SeqCst);
+        let (ends, wait) = (Arc::clone(&ends), Arc::clone(&wait));
         async move {
-            if number >= 5 {
-                std::future::pending::<()>().await;
-            }
+            wait.acquire().await.expect("an open gate").forget();
+            ends.fetch_add(1, Ordering::SeqCst);
             x
         }
     };
@@ -119,18 +133,22 @@ async fn dropping_the_stream_stops_calls_within_the_window() -> Result<()> {
         ..Settings::default()
     });
     let session = Session::new()?;
-    let t = session
-        .sql("SELECT value AS x FROM generate_series(1, 1000)")
-        .await?;
-    let mut stream = t
-        .apply(&Pipeline::new([node])?)?
-        .execute_stream()
-        .await
-        .expect("a plan");
+    let query = "SELECT value AS x FROM generate_series(1, 1000)";
+    let table = session.sql(query).await?;
+    let frame = table.apply(&Pipeline::new([node])?)?;
+    let mut stream = frame.execute_stream().await.expect("a plan");
     let first = stream.next().await.expect("rows").expect("no error");
     assert_eq!(first.num_rows(), 5, "the completed prefix is emitted early");
     drop(stream);
-    tokio::task::yield_now().await;
-    assert!(calls.load(Ordering::SeqCst) <= 5 + 8);
+    gate.add_permits(1000);
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(begun.load(Ordering::SeqCst) <= 5 + 8);
+    assert_eq!(
+        ended.load(Ordering::SeqCst),
+        5,
+        "those in flight were cancelled"
+    );
     Ok(())
 }

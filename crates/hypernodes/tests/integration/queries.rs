@@ -134,6 +134,15 @@ async fn a_node_in_sql_runs_once_wherever_the_query_names_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_predicate_on_a_node_stays_where_it_was_written() -> Result<()> {
+    let having = "SELECT y % 3 AS k FROM t GROUP BY y % 3 HAVING double(y % 3) > 2";
+    check(having, [2], [3, 0, 0]).await?;
+    let join = "SELECT t.x FROM t JOIN (SELECT x FROM t WHERE x < 20) u ON t.x = u.x \
+                WHERE double(t.x) > 36";
+    check(join, [19], [20, 0, 0]).await
+}
+
+#[tokio::test]
 async fn planning_and_explaining_call_nothing() -> Result<()> {
     let calls = Calls::default();
     let session = session(&calls).await?;

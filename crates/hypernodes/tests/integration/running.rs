@@ -40,7 +40,7 @@ async fn one_pipeline_runs_on_one_item_and_maps_over_many() -> Result<()> {
 }
 
 #[tokio::test]
-async fn columns_are_zipped_and_items_broadcast() -> Result<()> {
+async fn m02_m04_columns_are_zipped_and_items_broadcast() -> Result<()> {
     let sum = Node::map("sum", ["a", "b", "c"], |a: i64, b: i64, c: i64| {
         a + 10 * b + 100 * c
     });
@@ -48,19 +48,43 @@ async fn columns_are_zipped_and_items_broadcast() -> Result<()> {
     let columns = inputs! { a: [1_i64, 2], b: vec![3_i64, 4], c: 5_i64 };
     let sums = pipeline.map(columns).over("a").over("b").await?;
     assert_eq!(sums.column::<i64>("sum")?, [531, 542]);
-    let empty = inputs! { a: Vec::<i64>::new(), b: Vec::<i64>::new(), c: 5_i64 };
-    let none = pipeline.map(empty).over("a").over("b").await?;
-    assert_eq!(none.column::<i64>("sum")?, Vec::<i64>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn m08_a_map_over_nothing_calls_nothing_and_has_the_outputs() -> Result<()> {
+    let never = Node::map("y", ["x"], |x: i64| -> Result<i64, String> {
+        Err(format!("called for {x}"))
+    });
+    let pipeline = Pipeline::new([never])?;
+    for engine in [&Session::new()? as &dyn Engine, &SequentialEngine] {
+        let empty = inputs! { x: Vec::<i64>::new() };
+        let none = pipeline.map(empty).over("x").on(engine).await?;
+        assert_eq!(none.column::<i64>("y")?, Vec::<i64>::new());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn m05_every_fault_of_the_inputs_comes_at_once_and_nothing_is_called() -> Result<()> {
+    let never = Node::map("y", ["a", "b", "c"], |_: i64, _: i64, _: i64| {
+        Err::<i64, _>("called".to_owned())
+    });
     let uneven = inputs! { a: [1_i64], b: [1_i64, 2], d: 1_i64 };
-    let error = pipeline
+    let mapped = Pipeline::new([never])?
         .map(uneven)
         .over("a")
         .over("b")
-        .await
-        .expect_err("three faults");
+        .await;
+    let error = mapped.expect_err("three faults");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     for fault in ["\"c\" is missing", "no input \"d\"", "\"b\" has 2"] {
         assert!(error.message().contains(fault), "{error}");
     }
+    let null = inputs! { a: None::<Vec<i64>> };
+    let one = Pipeline::new([Node::map("y", ["a"], |a: i64| a)])?;
+    let error = one.map(null).over("a").await.expect_err("no list");
+    assert!(error.message().contains("is null"), "{error}");
     Ok(())
 }
 
@@ -84,7 +108,7 @@ async fn files_are_read_by_path_and_written_whole_or_not_at_all()
         assert_eq!(written, 10);
     }
     let failing = |x: i64| {
-        if x < 25 {
+        if x != 25 {
             Ok(x * 2)
         } else {
             Err(std::fmt::Error)
@@ -174,7 +198,7 @@ async fn peak(settings: Settings, kind: &str) -> Result<(usize, Vec<usize>)> {
 }
 
 #[tokio::test]
-async fn settings_are_honoured() -> Result<()> {
+async fn e05_settings_are_honoured() -> Result<()> {
     let none = Settings::default();
     assert_eq!(peak(none, "async").await?.0, 40);
     let three = Settings {
