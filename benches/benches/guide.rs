@@ -1,12 +1,7 @@
 //! The guide's table: waiting, async and blocking, beside bare Tokio and bare threads; and what
 //! a trivial node costs per row beside DataFusion's own expression.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a benchmark"
-)]
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

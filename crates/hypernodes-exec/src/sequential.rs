@@ -33,24 +33,31 @@ async fn map(pipeline: &Pipeline, inputs: RecordBatch) -> Result<RecordBatch> {
     let nodes = pipeline.nodes().iter();
     let nodes = nodes.map(|node| BoundNode::of(pipeline, node));
     let nodes = nodes.collect::<Result<Vec<_>>>()?;
-    let mut outputs = vec![Vec::with_capacity(rows); nodes.len()];
+    let count = pipeline.outputs().count();
+    let mut outputs = vec![Vec::with_capacity(rows); count];
     for row in 0..rows {
         let mut values = BTreeMap::new();
         for (field, array) in std::iter::zip(schema.fields(), inputs.columns()) {
             values.insert(field.name().as_str(), array.slice(row, 1));
         }
-        for (bound, output) in std::iter::zip(&nodes, &mut outputs) {
-            let value = one(bound, &values, row as u64).await?;
-            values.insert(&bound.node.output().name, Arc::clone(&value));
-            output.push(value);
+        let mut columns = outputs.iter_mut();
+        for bound in &nodes {
+            let made = one(bound, &values, row as u64).await?;
+            let made = bound.node.columns(&made);
+            for (output, value) in std::iter::zip(bound.node.outputs(), made) {
+                values.insert(&output.name, Arc::clone(&value));
+                columns
+                    .next()
+                    .into_iter()
+                    .for_each(|column| column.push(Arc::clone(&value)));
+            }
         }
     }
-    let mut columns = Vec::with_capacity(nodes.len());
-    for (bound, values) in std::iter::zip(&nodes, &outputs) {
+    let mut columns = Vec::with_capacity(count);
+    for (output, values) in std::iter::zip(pipeline.outputs(), &outputs) {
         let values: Vec<_> = values.iter().map(AsRef::as_ref).collect();
-        let data_type = &bound.node.output().data_type;
         columns.push(match values[..] {
-            [] => new_empty_array(data_type),
+            [] => new_empty_array(&output.data_type),
             _ => concat(&values).map_err(internal)?,
         });
     }
@@ -71,7 +78,7 @@ async fn one(bound: &BoundNode, values: &BTreeMap<&str, ArrayRef>, row: u64) -> 
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
     let nulls = skipped(&bound.node, &arrays);
     if nulls.is_some_and(|nulls| nulls.is_null(0)) && !matches!(bound.node.call(), Call::Batch(_)) {
-        return Ok(new_null_array(&bound.node.output().data_type, 1));
+        return Ok(new_null_array(&bound.node.data_type(), 1));
     }
     let arrays = conformed(bound, &arrays)?;
     let result = match bound.node.call() {

@@ -1,6 +1,7 @@
 //! A pipeline on top of a plan.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use datafusion_common::Column;
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
@@ -23,7 +24,7 @@ pub fn apply(plan: LogicalPlan, pipeline: &Pipeline) -> Result<LogicalPlan> {
     let mut columns = inputs(&plan, pipeline)?;
     let mut builder = LogicalPlanBuilder::new(plan);
     for node in pipeline.nodes() {
-        let udf = ScalarUDF::new_from_impl(NodeUdf::new(BoundNode::of(pipeline, node)?));
+        let bound = Arc::new(BoundNode::of(pipeline, node)?);
         let arguments = node.parameters().iter().map(|parameter| {
             let column = columns.get(parameter.name.as_str()).cloned();
             column.map(Expr::Column).ok_or_else(|| {
@@ -31,15 +32,20 @@ pub fn apply(plan: LogicalPlan, pipeline: &Pipeline) -> Result<LogicalPlan> {
                 Error::new(ErrorKind::Internal, message)
             })
         });
-        let call = udf.call(arguments.collect::<Result<_>>()?);
-        let output = &node.output().name;
+        let arguments = arguments.collect::<Result<Vec<_>>>()?;
+        let calls = node.outputs().iter().enumerate().map(|(field, output)| {
+            let udf = ScalarUDF::new_from_impl(NodeUdf::output(&bound, field));
+            udf.call(arguments.clone()).alias(&output.name)
+        });
         let kept = builder.schema().iter();
         let kept: Vec<Expr> = kept
             .map(|field| Expr::Column(Column::from(field)))
             .collect();
-        let projected = kept.into_iter().chain([call.alias(output)]);
+        let projected = kept.into_iter().chain(calls);
         builder = builder.project(projected).map_err(from_datafusion)?;
-        columns.insert(output, Column::new_unqualified(output));
+        for output in node.outputs() {
+            columns.insert(&output.name, Column::new_unqualified(&output.name));
+        }
     }
     builder.build().map_err(from_datafusion)
 }

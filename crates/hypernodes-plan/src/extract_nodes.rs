@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchemaRef, Result};
+use datafusion_common::{Column, DFSchemaRef, Result, internal_datafusion_err};
+use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
-    Expr, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
+    Expr, Extension, Filter, LogicalPlan, LogicalPlanBuilder, Projection, ScalarUDF, SubqueryAlias,
 };
 use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use hypernodes_graph::{Error, ErrorKind};
 
 use crate::error::to_datafusion;
-use crate::node_map::{MappedCall, NodeMap};
+use crate::node_map::{MappedCall, MappedOutput, NodeMap};
 use crate::udf::NodeUdf;
 
 /// The last optimizer rule: each call becomes a column that a [`NodeMap`] below makes, and
@@ -228,27 +229,52 @@ impl Extracted {
             let Expr::ScalarFunction(function) = part else {
                 return Ok(Transformed::no(part));
             };
-            if NodeUdf::find(&function.func).is_none() {
+            let Some(udf) = NodeUdf::find(&function.func) else {
                 return Ok(Transformed::no(Expr::ScalarFunction(function)));
-            }
+            };
             let call = Expr::ScalarFunction(function.clone());
-            if let Some(known) = self.known.iter().find(|known| known.call == call) {
-                return Ok(Transformed::yes(Expr::Column(known.column.clone())));
+            let found = |known: &Known| (known.call == call).then(|| known.column.clone());
+            if let Some(column) = self.known.iter().find_map(found) {
+                return Ok(Transformed::yes(Expr::Column(column)));
             }
-            let output = self.free_name(config);
-            let column = Column::new_unqualified(&output);
-            let input = std::mem::take(&mut self.plan);
-            let map = NodeMap::try_new(input, vec![MappedCall { function, output }])?;
-            let node = Arc::new(map);
-            self.plan = LogicalPlan::Extension(Extension { node });
-            let known = column.clone();
-            self.known.push(Known {
-                call,
-                column: known,
-            });
+            self.map(udf, function.args.clone(), config)?;
+            let column = self.known.iter().find_map(found);
+            let column = column.ok_or_else(|| internal_datafusion_err!("{call} made no column"))?;
             Ok(Transformed::yes(Expr::Column(column)))
         })?;
         Ok(materialised.data)
+    }
+
+    /// Calls a node on top of the plan, for each of its outputs and for all that it makes.
+    fn map(&mut self, udf: &NodeUdf, args: Vec<Expr>, config: &dyn OptimizerConfig) -> Result<()> {
+        let several = udf.bound().node.outputs().len();
+        let fields: Vec<Option<usize>> = match several {
+            1 => vec![None],
+            _ => std::iter::once(None)
+                .chain((0..several).map(Some))
+                .collect(),
+        };
+        let mut outputs = Vec::with_capacity(fields.len());
+        for field in fields {
+            let name = self.free_name(config);
+            let given =
+                field.map_or_else(|| udf.whole(), |field| NodeUdf::output(udf.bound(), field));
+            let call = ScalarUDF::new_from_impl(given).call(args.clone());
+            let column = Column::new_unqualified(&name);
+            self.known.push(Known { call, column });
+            outputs.push(MappedOutput { field, name });
+        }
+        let function =
+            ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf.whole())), args);
+        let call = MappedCall {
+            function,
+            guard: None,
+            outputs,
+        };
+        let input = std::mem::take(&mut self.plan);
+        let node = Arc::new(NodeMap::try_new(input, vec![call])?);
+        self.plan = LogicalPlan::Extension(Extension { node });
+        Ok(())
     }
 
     /// A name that no column of the plan has: an optimised plan may be part of a later query.

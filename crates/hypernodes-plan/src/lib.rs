@@ -18,6 +18,6 @@ mod udf;
 pub use apply::apply;
 pub use error::{from_datafusion, to_datafusion};
 pub use extract_nodes::ExtractNodes;
-pub use node_map::{MappedCall, NodeMap};
+pub use node_map::{MappedCall, MappedOutput, NodeMap};
 pub use pin_nodes::PinNodes;
 pub use udf::{BoundNode, NodeUdf};

@@ -13,13 +13,25 @@ use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use crate::udf::NodeUdf;
 
-/// One call of a [`NodeMap`]: a node, its arguments, and the column it makes.
+/// One call of a [`NodeMap`]: a node, its arguments, and the columns it makes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MappedCall {
-    /// The call: a [`NodeUdf`] and its arguments.
+    /// The call: a [`NodeUdf`] for all that the node makes, and its arguments.
     pub function: ScalarFunction,
-    /// The name of the column it makes, which no column of the input has.
-    pub output: String,
+    /// Which rows are called for: those where this is true. The others are null, and their
+    /// arguments are not evaluated.
+    pub guard: Option<Expr>,
+    /// The columns.
+    pub outputs: Vec<MappedOutput>,
+}
+
+/// A column that a call makes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MappedOutput {
+    /// Which output of the node; `None` for the array that the node makes.
+    pub field: Option<usize>,
+    /// The column's name, which no column of the input has.
+    pub name: String,
 }
 
 impl MappedCall {
@@ -55,8 +67,13 @@ impl NodeMap {
             let Some(udf) = call.udf() else {
                 return internal_err!("{} is not a node", call.function.name());
             };
-            let data_type = udf.bound().node.output().data_type.clone();
-            fields.push((None, Arc::new(Field::new(&call.output, data_type, true))));
+            for output in &call.outputs {
+                let data_type = match output.field {
+                    Some(field) => NodeUdf::output(udf.bound(), field).data_type(),
+                    None => udf.data_type(),
+                };
+                fields.push((None, Arc::new(Field::new(&output.name, data_type, true))));
+            }
         }
         let schema = DFSchema::new_with_metadata(fields, schema.metadata().clone())?;
         Ok(Self {
@@ -104,13 +121,15 @@ impl UserDefinedLogicalNodeCore for NodeMap {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        let arguments = self.calls.iter().flat_map(|call| &call.function.args);
-        arguments.cloned().collect()
+        let exprs = self.calls.iter();
+        let exprs = exprs.flat_map(|call| call.function.args.iter().chain(&call.guard));
+        exprs.cloned().collect()
     }
 
     /// Predicates on columns that are passed through may be tested before the calls.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        self.calls.iter().map(|call| call.output.clone()).collect()
+        let outputs = self.calls.iter().flat_map(|call| &call.outputs);
+        outputs.map(|output| output.name.clone()).collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +137,12 @@ impl UserDefinedLogicalNodeCore for NodeMap {
         for (position, call) in self.calls.iter().enumerate() {
             let comma = if position == 0 { "" } else { ", " };
             let function = Expr::ScalarFunction(call.function.clone());
-            write!(f, "{comma}{function} AS {}", call.output)?;
+            let names = call.outputs.iter().map(|output| output.name.as_str());
+            let names = names.collect::<Vec<_>>().join(", ");
+            write!(f, "{comma}{function} AS {names}")?;
+            if let Some(guard) = &call.guard {
+                write!(f, " WHERE {guard}")?;
+            }
         }
         Ok(())
     }
@@ -132,7 +156,8 @@ impl UserDefinedLogicalNodeCore for NodeMap {
             let args = exprs.by_ref().take(call.function.args.len()).collect();
             MappedCall {
                 function: ScalarFunction::new_udf(Arc::clone(&call.function.func), args),
-                output: call.output.clone(),
+                guard: call.guard.as_ref().and_then(|_| exprs.next()),
+                outputs: call.outputs.clone(),
             }
         });
         Self::try_new(input, calls.collect())

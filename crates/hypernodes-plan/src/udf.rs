@@ -40,22 +40,66 @@ impl BoundNode {
 
 /// A node as a scalar function that only a [`NodeMap`](crate::NodeMap) can call.
 ///
+/// It gives the array that the node makes, or one `field` of it: a node of several outputs is
+/// called once for all of its fields that stand in a query.
+///
 /// It is volatile: a promise that the optimizer will neither move nor double it, not a
-/// statement about the function. Two are equal if they call one definition with the same
-/// shared values and settings. Every call may give null.
+/// statement about the function. Two are equal if they give the same of one definition with
+/// the same shared values and settings. Every call may give null.
 #[derive(Debug)]
 pub struct NodeUdf {
     bound: Arc<BoundNode>,
+    field: Option<usize>,
+    name: String,
     signature: Signature,
 }
 
 impl NodeUdf {
-    /// The scalar function for `bound`.
+    /// The scalar function for what `bound` makes.
     pub fn new(bound: BoundNode) -> Self {
-        Self {
-            bound: Arc::new(bound),
-            signature: Signature::user_defined(Volatility::Volatile),
+        let name = bound.node.name().to_owned();
+        Self::with_field(Arc::new(bound), None, name)
+    }
+
+    /// The scalar function for output `field` of `bound`: all of it, if there is only one.
+    pub fn output(bound: &Arc<BoundNode>, field: usize) -> Self {
+        let node = &bound.node;
+        match node.outputs() {
+            [_] => Self::with_field(Arc::clone(bound), None, node.name().to_owned()),
+            several => {
+                let output = several.get(field).map_or("", |output| &output.name);
+                let name = format!("{}.{output}", node.name());
+                Self::with_field(Arc::clone(bound), Some(field), name)
+            }
         }
+    }
+
+    fn with_field(bound: Arc<BoundNode>, field: Option<usize>, name: String) -> Self {
+        let signature = Signature::user_defined(Volatility::Volatile);
+        Self {
+            bound,
+            field,
+            name,
+            signature,
+        }
+    }
+
+    /// The same call for all that the node makes.
+    pub(crate) fn whole(&self) -> Self {
+        let name = self.bound.node.name().to_owned();
+        Self::with_field(Arc::clone(&self.bound), None, name)
+    }
+
+    /// Which output it gives; `None` for the array that the node makes.
+    pub fn field(&self) -> Option<usize> {
+        self.field
+    }
+
+    /// The type of what it gives.
+    pub fn data_type(&self) -> DataType {
+        let node = &self.bound.node;
+        let field = self.field.and_then(|field| node.outputs().get(field));
+        field.map_or_else(|| node.data_type(), |output| output.data_type.clone())
     }
 
     /// The node it calls.
@@ -87,7 +131,8 @@ impl NodeUdf {
 impl PartialEq for NodeUdf {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.bound, &other.bound);
-        ours.node.identity() == theirs.node.identity()
+        self.field == other.field
+            && ours.node.identity() == theirs.node.identity()
             && ours.node.settings() == theirs.node.settings()
             && ours.shared.len() == theirs.shared.len()
             && std::iter::zip(&ours.shared, &theirs.shared).all(|(a, b)| Arc::ptr_eq(a, b))
@@ -104,7 +149,7 @@ impl Hash for NodeUdf {
 
 impl ScalarUDFImpl for NodeUdf {
     fn name(&self) -> &str {
-        self.bound.node.name()
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -112,7 +157,7 @@ impl ScalarUDFImpl for NodeUdf {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.bound.node.output().data_type.clone())
+        Ok(self.data_type())
     }
 
     /// The types as they are: a node reads any layout that loses nothing, and nothing else.

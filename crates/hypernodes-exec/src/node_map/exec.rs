@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -30,12 +31,13 @@ use super::gate::Gate;
 use super::stream::NodeStream;
 use crate::runtime::Runtime;
 
-/// A call with its arguments over the input's columns.
+/// A call with its guard and arguments over the input's columns.
 #[derive(Debug, Clone)]
 pub(crate) struct PhysicalCall {
     pub(super) bound: Arc<BoundNode>,
     pub(super) args: Vec<Arc<dyn PhysicalExpr>>,
-    pub(super) output: Arc<Field>,
+    pub(super) guard: Option<Arc<dyn PhysicalExpr>>,
+    pub(super) outputs: Vec<(Option<usize>, Arc<Field>)>,
     pub(super) gate: Arc<Gate>,
 }
 
@@ -43,18 +45,36 @@ impl PhysicalCall {
     pub(super) fn new(
         bound: Arc<BoundNode>,
         args: Vec<Arc<dyn PhysicalExpr>>,
-        output: &str,
+        guard: Option<Arc<dyn PhysicalExpr>>,
+        outputs: Vec<(Option<usize>, Arc<Field>)>,
         runtime: &Runtime,
     ) -> Self {
-        let data_type = bound.node.output().data_type.clone();
         let gate = Arc::new(Gate::new(&bound.node, runtime.settings()));
-        let output = Arc::new(Field::new(output, data_type, true));
         Self {
             bound,
             args,
-            output,
+            guard,
+            outputs,
             gate,
         }
+    }
+
+    fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.args.iter().chain(&self.guard)
+    }
+
+    /// The columns in what the node made.
+    pub(super) fn columns(&self, made: ArrayRef) -> Vec<ArrayRef> {
+        if let [(None, _)] = self.outputs[..] {
+            return vec![made];
+        }
+        let columns = self.bound.node.columns(&made);
+        let fields = self.outputs.iter();
+        fields
+            .map(|(field, _)| {
+                field.map_or_else(|| Arc::clone(&made), |field| Arc::clone(&columns[field]))
+            })
+            .collect()
     }
 }
 
@@ -70,9 +90,10 @@ pub struct NodeMapExec {
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// The schema with the call's column at its end.
+/// The schema with the call's columns at its end.
 pub(super) fn extended(schema: &Schema, call: &PhysicalCall) -> SchemaRef {
-    let fields = schema.fields().iter().chain([&call.output]);
+    let made = call.outputs.iter().map(|(_, field)| field);
+    let fields = schema.fields().iter().chain(made);
     let fields: Vec<_> = fields.cloned().collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
@@ -119,9 +140,13 @@ impl DisplayAs for NodeMapExec {
         for (position, call) in self.calls.iter().enumerate() {
             let comma = if position == 0 { "" } else { ", " };
             let args: Vec<_> = call.args.iter().map(ToString::to_string).collect();
-            let (name, args, output) =
-                (call.bound.node.name(), args.join(", "), call.output.name());
-            write!(f, "{comma}{name}({args}) AS {output}")?;
+            let outputs = call.outputs.iter().map(|(_, field)| field.name().as_str());
+            let outputs = outputs.collect::<Vec<_>>().join(", ");
+            let (name, args) = (call.bound.node.name(), args.join(", "));
+            write!(f, "{comma}{name}({args}) AS {outputs}")?;
+            if let Some(guard) = &call.guard {
+                write!(f, " WHERE {guard}")?;
+            }
         }
         Ok(())
     }
@@ -152,7 +177,7 @@ impl ExecutionPlan for NodeMapExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        apply_expression_roots(self.calls.iter().flat_map(|call| &call.args), f)
+        apply_expression_roots(self.calls.iter().flat_map(PhysicalCall::exprs), f)
     }
 
     /// The calls keep their permits, so that limits hold whatever the plan around them becomes.

@@ -46,12 +46,18 @@ impl ExtensionPlanner for NodeMapPlanner {
             let Some(udf) = call.udf() else {
                 return internal_err!("{} is not a node", call.function.name());
             };
-            let args = call.function.args.iter().map(|argument| {
-                planner.create_physical_expr(argument, logical.schema(), session, context)
-            });
+            let physical =
+                |expr| planner.create_physical_expr(expr, logical.schema(), session, context);
+            let args = call.function.args.iter().map(physical);
             let args = args.collect::<Result<_>>()?;
+            let guard = call.guard.as_ref().map(physical).transpose()?;
             let bound = Arc::clone(udf.bound());
-            calls.push(PhysicalCall::new(bound, args, &call.output, &self.0));
+            let outputs = call.outputs.iter().map(|output| {
+                let field = node.schema().field_with_unqualified_name(&output.name)?;
+                Ok((output.field, Arc::clone(field)))
+            });
+            let outputs = outputs.collect::<Result<_>>()?;
+            calls.push(PhysicalCall::new(bound, args, guard, outputs, &self.0));
         }
         let exec = NodeMapExec::new(Arc::clone(input), calls, Arc::clone(&self.0));
         Ok(Some(Arc::new(exec)))

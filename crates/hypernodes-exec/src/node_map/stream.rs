@@ -15,14 +15,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::compute::concat;
+use arrow::compute::{concat, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_common_runtime::JoinSet;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_plan::metrics::BaselineMetrics;
 use futures::{FutureExt, Stream, StreamExt};
 use hypernodes_graph::{AsyncRows, Call, Error, ErrorKind, Failure};
@@ -83,10 +84,10 @@ impl Held {
         }
     }
 
-    /// The completed prefix that was not emitted, with its new column.
-    fn take(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
+    /// The completed prefix that was not emitted, with its new columns.
+    fn take(&mut self, call: &PhysicalCall, schema: &SchemaRef) -> Result<RecordBatch> {
         let range = self.emitted..self.prefix;
-        let column = match &self.rows {
+        let made = match &self.rows {
             Some(rows) => rows.take(range.clone()),
             None => {
                 let later = self.chunks.split_off(&self.prefix);
@@ -99,10 +100,21 @@ impl Held {
             }
         };
         let passed = self.batch.slice(range.start, range.len());
-        let columns = passed.columns().iter().cloned().chain([column]);
+        let columns = passed.columns().iter().cloned();
+        let columns = columns.chain(call.columns(made));
         self.emitted = self.prefix;
         Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
     }
+}
+
+/// The rows where the guard is true; it is never null.
+fn wanted(guard: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<BooleanArray> {
+    let guard = guard.evaluate(batch)?.into_array(batch.num_rows())?;
+    let guard = guard.as_boolean();
+    Ok(match guard.nulls() {
+        Some(_) => prep_null_mask_filter(guard),
+        None => guard.clone(),
+    })
 }
 
 /// The stream of one partition.
@@ -247,11 +259,16 @@ impl NodeStream {
 
     fn hold(&mut self, batch: RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
-        let arrays = self.call.args.iter();
-        let arrays = arrays.map(|arg| arg.evaluate(&batch)?.into_array(rows));
+        let guard = self.call.guard.as_ref();
+        let wanted = guard.map(|guard| wanted(&**guard, &batch)).transpose()?;
+        let arrays = self.call.args.iter().map(|arg| match &wanted {
+            Some(wanted) => arg.evaluate_selection(&batch, wanted)?.into_array(rows),
+            None => arg.evaluate(&batch)?.into_array(rows),
+        });
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let bound = &self.call.bound;
-        let skipped = skipped(&bound.node, &arrays);
+        let wanted = wanted.map(|wanted| NullBuffer::new(wanted.values().clone()));
+        let skipped = NullBuffer::union(skipped(&bound.node, &arrays).as_ref(), wanted.as_ref());
         let arrays = conformed(bound, &arrays).map_err(to_datafusion)?;
         let bytes = batch.get_array_memory_size();
         self.memory.try_grow(bytes)?;
@@ -421,7 +438,7 @@ impl NodeStream {
         if held.prefix == held.emitted || (whole && !complete) {
             return Ok(None);
         }
-        let batch = held.take(&self.schema)?;
+        let batch = held.take(&self.call, &self.schema)?;
         if complete && let Some(held) = self.queue.pop_front() {
             self.memory.shrink(held.bytes);
             self.front += 1;

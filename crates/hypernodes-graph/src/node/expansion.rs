@@ -47,16 +47,16 @@ pub struct Face {
 
 impl Face {
     fn node(self, data_type: arrow::datatypes::DataType, call: Call) -> Node {
-        let output = Output {
+        let outputs = vec![Output {
             name: self.output.to_owned(),
             data_type,
-        };
+        }];
         Node::new(
             self.identity,
             self.name,
             self.parameters,
             self.shared,
-            output,
+            outputs,
             call,
         )
     }

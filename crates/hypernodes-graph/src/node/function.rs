@@ -349,7 +349,7 @@ impl Node {
     ///     text.len() as i64
     /// }
     /// let node = Node::map_async("length", ["text"], length);
-    /// assert_eq!(node.output().data_type, arrow::datatypes::DataType::Int64);
+    /// assert_eq!(node.data_type(), arrow::datatypes::DataType::Int64);
     /// ```
     pub fn map_async<M: 'static, F: AsyncRowFunction<M>>(
         output: impl Into<String>,
@@ -386,10 +386,10 @@ impl Node {
     }
 
     fn made(name: String, parameters: Vec<Parameter>, data_type: DataType, call: Call) -> Self {
-        let output = Output {
+        let outputs = vec![Output {
             name: name.clone(),
             data_type,
-        };
-        Self::new(Identity::new(), name, parameters, Vec::new(), output, call)
+        }];
+        Self::new(Identity::new(), name, parameters, Vec::new(), outputs, call)
     }
 }

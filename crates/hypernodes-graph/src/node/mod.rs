@@ -11,7 +11,9 @@ use std::any::{TypeId, type_name};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, make_array};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Field};
 
 use crate::kernel::Call;
 use crate::value::{ColumnArray, FromColumn};
@@ -76,7 +78,7 @@ impl SharedParameter {
     }
 }
 
-/// The column a node makes.
+/// A column that a node makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// The column's name.
@@ -95,7 +97,10 @@ pub trait NodeFunction {
     fn node() -> Node;
 }
 
-/// A function with named inputs and a named output; cheap to clone.
+/// A function with named inputs and named outputs; cheap to clone.
+///
+/// A node of one output makes a column of what the function returns. A node of several makes
+/// a Struct array, whose fields are its outputs.
 ///
 /// Made by `#[node]` or by [`Node::map`], [`Node::map_async`] and [`Node::batch`].
 ///
@@ -103,7 +108,7 @@ pub trait NodeFunction {
 /// use hypernodes_graph::Node;
 ///
 /// let words = Node::map("words", ["text"], |text: &str| text.split(' ').count() as i64);
-/// assert_eq!(words.output().name, "words");
+/// assert_eq!(words.outputs()[0].name, "words");
 /// assert_eq!(words.parameters()[0].name, "text");
 /// ```
 #[derive(Clone)]
@@ -115,7 +120,7 @@ struct Definition {
     name: String,
     parameters: Vec<Parameter>,
     shared: Vec<SharedParameter>,
-    output: Output,
+    outputs: Vec<Output>,
     settings: Settings,
     call: Call,
 }
@@ -149,7 +154,7 @@ impl Node {
         name: impl Into<String>,
         parameters: Vec<Parameter>,
         shared: Vec<SharedParameter>,
-        output: Output,
+        outputs: Vec<Output>,
         call: Call,
     ) -> Self {
         let settings = Settings::default();
@@ -158,7 +163,7 @@ impl Node {
             name: name.into(),
             parameters,
             shared,
-            output,
+            outputs,
             settings,
             call,
         }))
@@ -184,9 +189,38 @@ impl Node {
         &self.0.shared
     }
 
-    /// The column it makes.
-    pub fn output(&self) -> &Output {
-        &self.0.output
+    /// The columns it makes, of which there is at least one.
+    pub fn outputs(&self) -> &[Output] {
+        &self.0.outputs
+    }
+
+    /// The type of the array that a call makes: of the one output, or a Struct of several.
+    pub fn data_type(&self) -> DataType {
+        match self.outputs() {
+            [only] => only.data_type.clone(),
+            several => DataType::Struct(
+                several
+                    .iter()
+                    .map(|output| Field::new(&output.name, output.data_type.clone(), true))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The output columns in an array that a call made. A null of a Struct is one in each of
+    /// its fields.
+    pub fn columns(&self, made: &ArrayRef) -> Vec<ArrayRef> {
+        if self.outputs().len() == 1 {
+            return vec![Arc::clone(made)];
+        }
+        let Some(made) = made.as_struct_opt() else {
+            return Vec::new();
+        };
+        let columns = made.columns().iter();
+        match made.nulls() {
+            None => columns.cloned().collect(),
+            Some(nulls) => columns.map(|column| masked(column, nulls)).collect(),
+        }
     }
 
     /// How it is to be run.
@@ -206,10 +240,13 @@ impl Node {
         self
     }
 
-    /// The same function with its output column called `output`.
+    /// The same function with its output `from` called `to`; no change if it makes none of
+    /// that name.
     #[must_use]
-    pub fn with_output(mut self, output: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).output.name = output.into();
+    pub fn with_output_renamed(mut self, from: &str, to: &str) -> Self {
+        let outputs = &mut Arc::make_mut(&mut self.0).outputs;
+        let named = outputs.iter_mut().filter(|output| output.name == from);
+        named.for_each(|output| output.name = to.to_owned());
         self
     }
 
@@ -227,6 +264,16 @@ impl Node {
     }
 }
 
+/// The column, null where `nulls` is too.
+fn masked(column: &ArrayRef, nulls: &NullBuffer) -> ArrayRef {
+    let nulls = NullBuffer::union(column.nulls(), Some(nulls));
+    match column.to_data().into_builder().nulls(nulls).build() {
+        Ok(data) => make_array(data),
+        // A type that holds no nulls of its own, such as a union or a column of nulls.
+        Err(_) => Arc::clone(column),
+    }
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inputs: Vec<&str> = self
@@ -234,11 +281,11 @@ impl fmt::Debug for Node {
             .iter()
             .map(|parameter| parameter.name.as_str())
             .collect();
-        write!(
-            f,
-            "Node({}: {inputs:?} -> {:?})",
-            self.name(),
-            self.output().name
-        )
+        let outputs: Vec<&str> = self
+            .outputs()
+            .iter()
+            .map(|output| output.name.as_str())
+            .collect();
+        write!(f, "Node({}: {inputs:?} -> {outputs:?})", self.name())
     }
 }

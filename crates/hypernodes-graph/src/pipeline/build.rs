@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::DataType;
+
 use super::Input;
 use crate::kernel::Call;
 use crate::node::Node;
 use crate::value::{meet, reads};
 use crate::{Error, ErrorKind, Result};
 
-type Producers<'a> = BTreeMap<&'a str, usize>;
+/// The node that makes each output, and as which type.
+type Producers<'a> = BTreeMap<&'a str, (usize, &'a DataType)>;
 
 /// The nodes in topological order, and the inputs they need from outside.
 pub(super) fn check(nodes: Vec<Node>) -> Result<(Vec<Node>, Vec<Input>)> {
@@ -37,12 +40,14 @@ pub(super) fn check(nodes: Vec<Node>) -> Result<(Vec<Node>, Vec<Input>)> {
 fn producers<'a>(nodes: &'a [Node], faults: &mut Vec<String>) -> Producers<'a> {
     let mut producers = Producers::new();
     for (index, node) in nodes.iter().enumerate() {
-        let output = node.output().name.as_str();
-        if let Some(first) = producers.insert(output, index) {
-            let (first, second) = (nodes[first].name(), node.name());
-            faults.push(format!(
-                "nodes {first:?} and {second:?} both make output {output:?}"
-            ));
+        for output in node.outputs() {
+            let (name, data_type) = (output.name.as_str(), &output.data_type);
+            if let Some((first, _)) = producers.insert(name, (index, data_type)) {
+                let (first, second) = (nodes[first].name(), node.name());
+                faults.push(format!(
+                    "nodes {first:?} and {second:?} both make output {name:?}"
+                ));
+            }
         }
     }
     producers
@@ -97,10 +102,10 @@ fn kind(call: &Call) -> &'static str {
 fn check_types(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<String>) {
     for node in nodes {
         for parameter in node.parameters() {
-            let Some(&producer) = producers.get(parameter.name.as_str()) else {
+            let Some(&(producer, made)) = producers.get(parameter.name.as_str()) else {
                 continue;
             };
-            let (made, wanted) = (&nodes[producer].output().data_type, &parameter.data_type);
+            let wanted = &parameter.data_type;
             if !reads(wanted, made) {
                 let (consumer, producer) = (node.name(), nodes[producer].name());
                 let name = &parameter.name;
@@ -139,19 +144,19 @@ fn inputs(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<String>) -
         .collect()
 }
 
-/// Kahn's algorithm; ready nodes come by output name, so that the order never depends on how
+/// Kahn's algorithm; ready nodes come by name, so that the order never depends on how
 /// the nodes were listed.
 fn order(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<String>) -> Vec<usize> {
     let needs = |node: &Node| -> BTreeSet<usize> {
         node.parameters()
             .iter()
-            .filter_map(|parameter| producers.get(parameter.name.as_str()).copied())
+            .filter_map(|parameter| Some(producers.get(parameter.name.as_str())?.0))
             .collect()
     };
     let mut waiting: BTreeMap<(&str, usize), BTreeSet<usize>> = nodes
         .iter()
         .enumerate()
-        .map(|(index, node)| ((node.output().name.as_str(), index), needs(node)))
+        .map(|(index, node)| ((node.name(), index), needs(node)))
         .collect();
     let mut order = Vec::with_capacity(nodes.len());
     while let Some(&ready) = waiting
@@ -188,11 +193,7 @@ fn cycle(nodes: &[Node], blocked: &BTreeMap<usize, BTreeSet<usize>>, start: usiz
         }
     }
     if let [only, _] = path[..] {
-        return format!(
-            "node {:?} reads its own output {:?}",
-            nodes[only].name(),
-            nodes[only].output().name
-        );
+        return format!("node {:?} reads its own output", nodes[only].name());
     }
     let names: Vec<&str> = path
         .iter()

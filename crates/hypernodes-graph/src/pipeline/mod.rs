@@ -90,7 +90,7 @@ impl Pipeline {
     }
 
     /// The nodes, each after those whose outputs it reads; of several that could come next,
-    /// the first by output name.
+    /// the first by name.
     pub fn nodes(&self) -> &[Node] {
         &self.0.nodes
     }
@@ -101,8 +101,8 @@ impl Pipeline {
     }
 
     /// The outputs in the order of [`Pipeline::nodes`].
-    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &Output> {
-        self.0.nodes.iter().map(Node::output)
+    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.0.nodes.iter().flat_map(Node::outputs)
     }
 
     /// The same pipeline reading input `to` where it read `from`.
