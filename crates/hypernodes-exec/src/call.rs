@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
-use hypernodes_graph::{Columns, Error, ErrorKind, Failure, Kernel, Node, SharedValue, conform};
+use hypernodes_graph::{
+    Columns, Error, ErrorKind, Failure, Kernel, Node, SharedValue, conform, panic_text,
+};
 use hypernodes_plan::BoundNode;
 
 /// The rows that a strict node is not called for: null in a parameter that is not optional.
@@ -34,7 +36,7 @@ pub(crate) fn conformed(bound: &BoundNode, arrays: &[ArrayRef]) -> Result<Vec<Ar
         .collect()
 }
 
-/// Calls a sync function; a panic is a failure.
+/// Calls a sync function, with the shared values it takes; a panic is a failure.
 pub(crate) fn call(
     kernel: &dyn Kernel,
     arrays: &[ArrayRef],
@@ -42,19 +44,21 @@ pub(crate) fn call(
     rows: usize,
     skipped: Option<NullBuffer>,
 ) -> Result<ArrayRef, Failure> {
-    let columns = Columns::new(arrays, shared, rows, skipped);
+    let lent = shared.iter().map(SharedValue::lend);
+    let lent = lent
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Failure {
+            row: None,
+            error: error.into(),
+        })?;
+    let columns = Columns::new(arrays, &lent, rows, skipped);
     catch_unwind(AssertUnwindSafe(|| kernel.call(&columns)))
         .unwrap_or_else(|panic| Err(panicked(Some(columns.current()), &*panic)))
 }
 
 /// The failure that a panic is.
 pub(crate) fn panicked(row: Option<usize>, panic: &(dyn Any + Send)) -> Failure {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is no text");
-    let error = Error::new(ErrorKind::NodePanicked, format!("panicked: {text}"));
+    let error = Error::new(ErrorKind::NodePanicked, panic_text(panic));
     Failure {
         row,
         error: error.into(),
@@ -65,7 +69,7 @@ pub(crate) fn panicked(row: Option<usize>, panic: &(dyn Any + Send)) -> Failure 
 pub(crate) fn failed(bound: &BoundNode, first: u64, failure: Failure) -> Error {
     let name = bound.node.name();
     let error = match failure.error.downcast::<Error>() {
-        Ok(ours) => Error::new(ours.kind(), format!("node {name:?}: {}", ours.message())),
+        Ok(ours) => ours.about(&format!("node {name:?}")),
         Err(users) => {
             Error::new(ErrorKind::NodeFailed, format!("node {name:?} failed")).with_source(users)
         }

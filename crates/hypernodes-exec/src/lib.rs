@@ -9,6 +9,7 @@
 
 mod call;
 mod fence;
+mod nested;
 mod node_map;
 mod pool;
 mod runtime;

@@ -1,18 +1,28 @@
 //! The oracle: one row, one node at a time.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_empty_array, new_null_array};
-use arrow::compute::concat;
-use arrow::datatypes::{Field, Schema};
-use hypernodes_graph::{BoxFuture, Call, Engine, Error, ErrorKind, Pipeline, Result};
+use arrow::array::{
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array,
+};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::DataType;
+use futures::FutureExt;
+use hypernodes_graph::{
+    BoxFuture, Call, Engine, Error, ErrorKind, Failure, Nested, Node, Pipeline, Result,
+};
 use hypernodes_plan::BoundNode;
 
 use crate::call::{call, conformed, failed, panicked, skipped};
+use crate::nested::{flatten, lengths, regroup};
 
 /// Runs each row through the whole pipeline before the next, on the caller's thread, without
 /// DataFusion and without a pool. For debugging, and what every other engine is tested against.
+///
+/// Dual nodes run by their singular functions. A nested pipeline with an engine of its own runs
+/// on that, a row at a time.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SequentialEngine;
 
@@ -27,75 +37,179 @@ impl Engine for SequentialEngine {
     }
 }
 
-async fn map(pipeline: &Pipeline, inputs: RecordBatch) -> Result<RecordBatch> {
-    let rows = inputs.num_rows();
-    let schema = inputs.schema();
-    let nodes = pipeline.nodes().iter();
-    let nodes = nodes.map(|node| BoundNode::of(pipeline, node));
-    let nodes = nodes.collect::<Result<Vec<_>>>()?;
-    let count = pipeline.outputs().count();
-    let mut outputs = vec![Vec::with_capacity(rows); count];
+/// The values of one row, each an array of one row.
+type Values = BTreeMap<String, ArrayRef>;
+
+async fn map(pipeline: &Pipeline, columns: RecordBatch) -> Result<RecordBatch> {
+    let pipeline = pipeline.clone().singular();
+    let schema = pipeline.output_schema();
+    let rows = columns.num_rows();
+    let mut made = vec![Vec::with_capacity(rows); schema.fields().len()];
     for row in 0..rows {
-        let mut values = BTreeMap::new();
-        for (field, array) in std::iter::zip(schema.fields(), inputs.columns()) {
-            values.insert(field.name().as_str(), array.slice(row, 1));
-        }
-        let mut columns = outputs.iter_mut();
-        for bound in &nodes {
-            let made = one(bound, &values, row as u64).await?;
-            let made = bound.node.columns(&made);
-            for (output, value) in std::iter::zip(bound.node.outputs(), made) {
-                values.insert(&output.name, Arc::clone(&value));
-                columns
-                    .next()
-                    .into_iter()
-                    .for_each(|column| column.push(Arc::clone(&value)));
-            }
-        }
+        let given = columns.schema_ref().fields().iter();
+        let given = std::iter::zip(given, columns.columns());
+        let given = given.map(|(field, column)| (field.name().clone(), column.slice(row, 1)));
+        let values = run(&pipeline, given.collect(), row as u64).await?;
+        std::iter::zip(&mut made, values).for_each(|(made, value)| made.push(value));
     }
-    let mut columns = Vec::with_capacity(count);
-    for (output, values) in std::iter::zip(pipeline.outputs(), &outputs) {
-        let values: Vec<_> = values.iter().map(AsRef::as_ref).collect();
-        columns.push(match values[..] {
-            [] => new_empty_array(&output.data_type),
-            _ => concat(&values).map_err(internal)?,
-        });
-    }
-    let fields = pipeline.outputs();
-    let fields: Vec<_> = fields
-        .map(|output| Field::new(&output.name, output.data_type.clone(), true))
-        .collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(internal)
+    let columns = std::iter::zip(made, schema.fields());
+    let columns = columns.map(|(values, field)| whole(&values, field.data_type()));
+    let columns = columns.collect::<Result<_>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options).map_err(internal)
 }
 
-async fn one(bound: &BoundNode, values: &BTreeMap<&str, ArrayRef>, row: u64) -> Result<ArrayRef> {
-    let arrays = bound.node.parameters().iter().map(|parameter| {
-        values.get(parameter.name.as_str()).cloned().ok_or_else(|| {
-            let message = format!("input {:?} is missing", parameter.name);
-            Error::new(ErrorKind::InvalidInput, message)
-        })
-    });
-    let arrays = arrays.collect::<Result<Vec<_>>>()?;
-    let nulls = skipped(&bound.node, &arrays);
-    if nulls.is_some_and(|nulls| nulls.is_null(0)) && !matches!(bound.node.call(), Call::Batch(_)) {
-        return Ok(new_null_array(&bound.node.data_type(), 1));
+/// The arrays one after the other.
+fn whole(values: &[ArrayRef], data_type: &DataType) -> Result<ArrayRef> {
+    let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+    match values[..] {
+        [] => Ok(new_empty_array(data_type)),
+        _ => concat(&values).map_err(internal),
     }
-    let arrays = conformed(bound, &arrays)?;
-    let result = match bound.node.call() {
+}
+
+/// The outputs of the pipeline for one row.
+async fn run(pipeline: &Pipeline, mut values: Values, row: u64) -> Result<Vec<ArrayRef>> {
+    for input in pipeline.inputs() {
+        let fixed = pipeline.bound_item(&input.name).or(input.default.as_ref());
+        if let (Some(value), false) = (fixed, values.contains_key(&input.name)) {
+            values.insert(input.name.clone(), Arc::clone(value));
+        }
+    }
+    for node in pipeline.nodes() {
+        let made = match node.call() {
+            Call::Nested(nested) => run_nested(pipeline, node, nested, &values, row).await?,
+            _ => run_node(pipeline, node, &values, row).await?,
+        };
+        let names = node.outputs().iter().map(|output| output.name.clone());
+        values.extend(std::iter::zip(names, made));
+    }
+    let outputs = pipeline.outputs();
+    outputs.map(|output| read(&values, &output.name)).collect()
+}
+
+fn read(values: &Values, name: &str) -> Result<ArrayRef> {
+    values.get(name).cloned().ok_or_else(|| {
+        let message = format!("{name:?} is neither made nor given");
+        Error::new(ErrorKind::InvalidInput, message)
+    })
+}
+
+fn arguments(node: &Node, values: &Values) -> Result<Vec<ArrayRef>> {
+    let parameters = node.parameters().iter();
+    parameters
+        .map(|parameter| read(values, &parameter.name))
+        .collect()
+}
+
+async fn run_node(
+    pipeline: &Pipeline,
+    node: &Node,
+    values: &Values,
+    row: u64,
+) -> Result<Vec<ArrayRef>> {
+    let bound = BoundNode::of(pipeline, node)?;
+    let arrays = arguments(node, values)?;
+    if skipped(node, &arrays).is_some_and(|nulls| nulls.is_null(0)) {
+        return Ok(node.columns(&new_null_array(&node.data_type(), 1)));
+    }
+    let arrays = conformed(&bound, &arrays)?;
+    let made = one(&bound, arrays).await;
+    let made = made.map_err(|failure| failed(&bound, row, failure))?;
+    Ok(node.columns(&made))
+}
+
+async fn one(bound: &BoundNode, arrays: Vec<ArrayRef>) -> Result<ArrayRef, Failure> {
+    // Made here, where a constructor may be awaited, before a function that cannot asks for it.
+    for shared in bound.shared.iter().filter(|shared| !shared.is_per_worker()) {
+        shared.get().await.map_err(|error| Failure {
+            row: None,
+            error: error.into(),
+        })?;
+    }
+    match bound.node.call() {
         Call::Rows(kernel) | Call::Batch(kernel) => {
             call(&**kernel, &arrays, &bound.shared, 1, None)
         }
         Call::Async(kernel) => {
-            use futures::FutureExt;
             let rows = kernel.batch(arrays, &bound.shared, 1);
             let calling = Arc::clone(&rows);
-            let calling = std::panic::AssertUnwindSafe(async move { calling.call(0).await });
+            let calling = AssertUnwindSafe(async move { calling.call(0).await });
             let result = calling.catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(Some(0), &*panic)));
             result.map(|()| rows.take(0..1))
         }
-    };
-    result.map_err(|failure| failed(bound, row, failure))
+        Call::Nested(_) => Err(Failure {
+            row: None,
+            error: Error::new(ErrorKind::Internal, "a nested pipeline is no function").into(),
+        }),
+    }
+}
+
+/// Runs a nested pipeline for one row: once, or for each item of its lists.
+fn run_nested<'a>(
+    pipeline: &'a Pipeline,
+    node: &'a Node,
+    nested: &'a Nested,
+    values: &'a Values,
+    row: u64,
+) -> BoxFuture<'a, Result<Vec<ArrayRef>>> {
+    Box::pin(async move {
+        let bound = BoundNode::of(pipeline, node)?;
+        let arrays = conformed(&bound, &arguments(node, values)?)?;
+        let names: Vec<&str> = node
+            .parameters()
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect();
+        let failing = |failure| failed(&bound, row, failure);
+        let lengths = lengths(nested, &names, &arrays, 1, None).map_err(failing)?;
+        let flat = flatten(nested, &arrays, lengths).map_err(failing)?;
+        let outputs = nested.pipeline.outputs();
+        let mut made: Vec<Vec<ArrayRef>> = vec![Vec::new(); outputs.len()];
+        for item in 0..flat.rows {
+            let given = std::iter::zip(&nested.inputs, &flat.columns);
+            let given = given.map(|((name, _), column)| (name.clone(), column.slice(item, 1)));
+            let given: Values = given.collect();
+            let run = match nested.pipeline.engine() {
+                Some(engine) => run_on(engine.as_ref(), &nested.pipeline, given, row).boxed(),
+                None => run(&nested.pipeline, given, row).boxed(),
+            };
+            let values = run.await.map_err(|error| match nested.mode {
+                Some(_) => error.with_context("item", item),
+                None => error,
+            })?;
+            std::iter::zip(&mut made, values).for_each(|(made, value)| made.push(value));
+        }
+        let made = std::iter::zip(made, outputs);
+        let made = made.map(|(values, output)| {
+            let values = whole(&values, &output.data_type)?;
+            regroup(nested.mode.is_some(), &flat.lengths, values).map_err(internal)
+        });
+        made.collect()
+    })
+}
+
+/// One row on another engine.
+async fn run_on(
+    engine: &dyn Engine,
+    pipeline: &Pipeline,
+    values: Values,
+    row: u64,
+) -> Result<Vec<ArrayRef>> {
+    let inputs = pipeline.inputs().iter();
+    let columns = inputs.filter_map(|input| {
+        let value = values.get(&input.name)?;
+        Some(cast(value, &input.data_type).map(|value| (input.name.as_str(), value, true)))
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(internal)?;
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(internal)?;
+    let made = engine.map(pipeline, batch).await;
+    let made = made.map_err(|error| match error.row() {
+        Some(_) => error.with_row(row),
+        None => error,
+    })?;
+    Ok(made.columns().to_vec())
 }
 
 fn internal(error: arrow::error::ArrowError) -> Error {

@@ -2,19 +2,16 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
+use crate::shared::Lent;
 use crate::value::{
     BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput, Unreadable, downcast,
 };
 use crate::{BoxError, Error, ErrorKind};
-
-/// A resource that nodes take by `#[shared]` reference.
-pub type SharedValue = Arc<dyn Any + Send + Sync>;
 
 /// What a user's function did not return: its own error, or why it could not be called.
 #[derive(Debug)]
@@ -28,7 +25,12 @@ pub struct Failure {
 impl Failure {
     fn unexpected(arrays: &[ArrayRef], index: usize, wanted: &DataType) -> Self {
         let given = arrays.get(index).map(|array| array.data_type().to_string());
-        let message = format!("argument {index} came as {given:?} instead of {wanted}");
+        Self::internal(format!(
+            "argument {index} came as {given:?} instead of {wanted}"
+        ))
+    }
+
+    pub(crate) fn internal(message: String) -> Self {
         Self {
             row: None,
             error: Error::new(ErrorKind::Internal, message).into(),
@@ -47,7 +49,7 @@ impl Failure {
 #[derive(Debug)]
 pub struct Columns<'a> {
     arrays: &'a [ArrayRef],
-    shared: &'a [SharedValue],
+    shared: &'a [Lent],
     rows: usize,
     skipped: Option<NullBuffer>,
     current: Cell<usize>,
@@ -57,7 +59,7 @@ impl<'a> Columns<'a> {
     /// `rows` rows of `arrays`; rows that are null in `skipped` are not called for.
     pub fn new(
         arrays: &'a [ArrayRef],
-        shared: &'a [SharedValue],
+        shared: &'a [Lent],
         rows: usize,
         skipped: Option<NullBuffer>,
     ) -> Self {
@@ -93,6 +95,15 @@ impl<'a> Columns<'a> {
         reader(self.arrays, index)
     }
 
+    /// Argument `index` of a batch function that is the same in every row.
+    ///
+    /// # Errors
+    /// If the array was not brought to the parameter's type, or the value cannot be read.
+    pub fn constant<T: FromColumn<'a>>(&self, index: usize) -> Result<T, Failure> {
+        let read = self.reader::<T>(index)?.get(0);
+        read.map_err(|why| Failure::unreadable(0, why))
+    }
+
     /// Argument `index` as a whole array.
     ///
     /// # Errors
@@ -107,7 +118,9 @@ impl<'a> Columns<'a> {
     /// # Errors
     /// If another type was bound, a fault of the engine.
     pub fn shared<T: Any>(&self, index: usize) -> Result<&'a T, Failure> {
-        shared(self.shared, index)
+        let lent = self.shared.get(index);
+        lent.ok_or_else(|| Failure::internal(format!("there is no shared value {index}")))?
+            .get()
     }
 
     /// What a batch function made of these columns, if it has one row for each of theirs.
@@ -184,28 +197,5 @@ pub(crate) fn reader<'a, T: FromColumn<'a>>(
         .get(index)
         .and_then(T::column)
         .map(Reader)
-        .ok_or_else(|| {
-            let given = arrays.get(index).map(|array| array.data_type().to_string());
-            let message = format!(
-                "argument {index} came as {given:?} instead of {}",
-                T::data_type()
-            );
-            Failure {
-                row: None,
-                error: Error::new(ErrorKind::Internal, message).into(),
-            }
-        })
-}
-
-pub(crate) fn shared<T: Any>(values: &[SharedValue], index: usize) -> Result<&T, Failure> {
-    values
-        .get(index)
-        .and_then(|value| value.downcast_ref())
-        .ok_or_else(|| {
-            let message = format!("shared value {index} is no {}", std::any::type_name::<T>());
-            Failure {
-                row: None,
-                error: Error::new(ErrorKind::Internal, message).into(),
-            }
-        })
+        .ok_or_else(|| Failure::unexpected(arrays, index, &T::data_type()))
 }

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     NodeFailed,
     /// A user's function panicked: the message holds the panic's text.
     NodePanicked,
+    /// A shared value could not be made: look at its `source`.
+    SharedFailed,
     /// The query or file cannot be planned or read: the `source` says why.
     Query,
     /// What was asked for is not supported here: the message says what is.
@@ -74,6 +76,23 @@ impl Error {
         Arc::make_mut(&mut self.0)
             .context
             .push((key, value.to_string()));
+        self
+    }
+
+    /// The same error, its message beginning with what it is about.
+    #[must_use]
+    pub fn about(mut self, what: &str) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.message = format!("{what}: {}", inner.message);
+        self
+    }
+
+    /// The same error at another row.
+    #[must_use]
+    pub fn with_row(mut self, row: u64) -> Self {
+        let context = &mut Arc::make_mut(&mut self.0).context;
+        context.retain(|(key, _)| *key != "row");
+        context.push(("row", row.to_string()));
         self
     }
 

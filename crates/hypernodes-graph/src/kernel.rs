@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 
-use crate::columns::{Columns, Failure, SharedValue};
+use crate::columns::{Columns, Failure};
+use crate::pipeline::Nested;
+use crate::shared::SharedValue;
 
 /// A future in a box, as `std` alone can name it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -55,6 +57,8 @@ pub enum Call {
     Batch(Arc<dyn Kernel>),
     /// An async function of one row.
     Async(Arc<dyn AsyncKernel>),
+    /// A pipeline.
+    Nested(Arc<Nested>),
 }
 
 impl fmt::Debug for Call {
@@ -63,6 +67,7 @@ impl fmt::Debug for Call {
             Self::Rows(_) => "Rows",
             Self::Batch(_) => "Batch",
             Self::Async(_) => "Async",
+            Self::Nested(_) => "Nested",
         })
     }
 }

@@ -8,9 +8,10 @@ mod kernel;
 mod names;
 mod node;
 mod pipeline;
+mod shared;
 mod value;
 
-pub use columns::{Columns, Failure, Reader, SharedValue};
+pub use columns::{Columns, Failure, Reader};
 pub use engine::{Engine, Outputs};
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
@@ -20,9 +21,10 @@ pub use node::expansion;
 pub use node::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
 };
-pub use node::{Identity, Node, NodeFunction, Output, Parameter, Settings, SharedParameter};
-pub use pipeline::{Input, Pipeline};
+pub use node::{Identity, Names, Node, NodeFunction, Output, Parameter, Settings, SharedParameter};
+pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
+pub use shared::{Lent, SharedValue, panic_text};
 pub use value::{
     BatchOutput, BytesColumn, ColumnArray, FromColumn, InputValue, Inputs, IntoColumn, IntoInput,
-    ListColumn, ListItem, NodeOutput, Owned, TextColumn, Unreadable, conform, meet, reads,
+    ListColumn, ListItem, NodeOutput, Owned, TextColumn, Unreadable, conform, items, meet, reads,
 };

@@ -1,9 +1,9 @@
 //! What a function must look like to be a node; every fault is reported, each at its token.
 
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, GenericParam, ItemFn, Pat, PatType, Result, ReturnType, Type};
+use syn::{Error, Expr, FnArg, GenericParam, ItemFn, Pat, PatType, Result, ReturnType, Type};
 
-use crate::parse::{Options, is_shared};
+use crate::parse::{Options, default_of, is_shared};
 
 /// A function that can be a node.
 pub(crate) struct Checked {
@@ -19,6 +19,9 @@ pub(crate) struct Parameter {
     /// The type as written; of a shared or an array parameter, what is behind the `&`.
     pub(crate) written: Type,
     pub(crate) shared: bool,
+    /// Of a batch function: one value for all rows instead of an array.
+    pub(crate) constant: bool,
+    pub(crate) default: Option<Expr>,
 }
 
 pub(crate) fn check(options: &Options, function: &ItemFn) -> Result<Checked> {
@@ -51,14 +54,20 @@ pub(crate) fn check(options: &Options, function: &ItemFn) -> Result<Checked> {
                 .ok()
         })
         .collect();
-    if signature
-        .inputs
-        .iter()
-        .all(|input| matches!(input, FnArg::Typed(typed) if typed.attrs.iter().any(is_shared)))
+    if options.batch
+        && !parameters
+            .iter()
+            .any(|known| !known.shared && !known.constant)
     {
         faults.push(Error::new(
             signature.ident.span(),
-            "a node needs at least one parameter that is a column, so that it has rows",
+            "a batch function takes at least one array, so that it knows the number of rows",
+        ));
+    }
+    if let (true, Some(dual)) = (options.batch, &options.dual) {
+        faults.push(Error::new(
+            dual.span(),
+            "a batch function has no other; write this on the function for one item",
         ));
     }
     let output = match &signature.output {
@@ -136,16 +145,24 @@ fn parameter(input: &FnArg, batch: bool) -> Result<Parameter> {
             let message = "a shared parameter is taken by reference; write `&T`, with a lock inside if it changes";
             return Err(Error::new(ty.span(), message));
         }
-        _ if batch => {
-            let message = "a batch function borrows whole arrays; write `&Int64Array`, `&StringArray` or another array type";
-            return Err(Error::new(ty.span(), message));
-        }
         written => written.clone(),
     };
+    let default = default_of(attrs)?;
+    if let (true, Some(default)) = (shared, &default) {
+        let message = "a shared parameter has no default; bind it to the pipeline";
+        return Err(Error::new(default.span(), message));
+    }
+    let constant = batch && !shared && !matches!(ty.as_ref(), Type::Reference(_));
+    if let (true, false, Some(default)) = (batch, constant, &default) {
+        let message = "an array has no default; take the value without `&`";
+        return Err(Error::new(default.span(), message));
+    }
     Ok(Parameter {
         name: unraw(&name.ident),
         written,
         shared,
+        constant,
+        default,
     })
 }
 

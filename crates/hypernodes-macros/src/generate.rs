@@ -5,7 +5,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{Ident, ItemFn, Lifetime, Type};
+use syn::{Ident, ItemFn, Lifetime, LitStr, Type};
 
 use crate::check::{Checked, Parameter, unraw};
 use crate::parse::Options;
@@ -14,23 +14,31 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
     let krate = home();
     let (visibility, ident) = (&function.vis, &function.sig.ident);
     let name = unraw(ident);
-    let output = options
-        .output
-        .as_ref()
-        .map_or_else(|| name.clone(), |output| output.value());
+    let mut outputs: Vec<String> = options.outputs.iter().map(LitStr::value).collect();
+    if outputs.is_empty() {
+        outputs.push(name.clone());
+    }
     let parameters = checked
         .parameters
         .iter()
         .filter(|parameter| !parameter.shared);
-    let reading = if options.batch {
-        quote!(array_parameter)
-    } else {
-        quote!(parameter)
+    let reading = |constant| match (options.batch, constant) {
+        (true, true) => quote!(constant_parameter),
+        (true, false) => quote!(array_parameter),
+        (false, _) => quote!(parameter),
     };
-    let parameters = parameters.map(|Parameter { name, written, .. }| {
-        let at_home = with_lifetimes(written, "'static");
-        quote_spanned! { written.span() => #krate::#reading::<#at_home>(#name) }
-    });
+    let parameters = parameters.map(
+        |Parameter {
+             name,
+             written,
+             constant,
+             ..
+         }| {
+            let reading = reading(*constant);
+            let at_home = with_lifetimes(written, "'static");
+            quote_spanned! { written.span() => #krate::#reading::<#at_home>(#name) }
+        },
+    );
     let shared = checked
         .parameters
         .iter()
@@ -47,6 +55,18 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
     };
     let make = quote_spanned! { checked.output.span() => #krate::#make::<#returned, _> };
     let settings = settings(&krate, options);
+    let defaults = checked.parameters.iter().filter_map(|parameter| {
+        let (name, default) = (&parameter.name, parameter.default.as_ref()?);
+        let owned = &parameter.written;
+        Some(quote_spanned! { default.span() =>
+            node.with_default(#name, #krate::default_value::<#owned>(#default))
+        })
+    });
+    let dual = options.dual.as_ref().map(|dual| {
+        quote_spanned! { dual.span() =>
+            let node = node.with_batch(<#dual as #krate::NodeFunction>::node());
+        }
+    });
     quote! {
         #[allow(non_camel_case_types)]
         #[doc(hidden)]
@@ -59,13 +79,16 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
                     #krate::Face {
                         identity: IDENTITY.get(),
                         name: #name,
-                        output: #output,
+                        outputs: &[#(#outputs),*],
                         parameters: ::std::vec![#(#parameters),*],
                         shared: ::std::vec![#(#shared),*],
                     },
                     #body,
                 );
-                node.with_settings(#settings)
+                let node = node.with_settings(#settings);
+                #(let node = #defaults;)*
+                #dual
+                node
             }
         }
     }
@@ -80,7 +103,10 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
     for (
         position,
         Parameter {
-            written, shared, ..
+            written,
+            shared,
+            constant,
+            ..
         },
     ) in checked.parameters.iter().enumerate()
     {
@@ -96,8 +122,8 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
         let span = written.span();
         let (read, argument) = match (shared, is_async, batch) {
             (true, true, _) => (
-                quote!(#krate::resource::<#written>(&shared, #index)?),
-                quote!(#variable),
+                quote!(#krate::resource(&shared, #index).await?),
+                quote!(#krate::resource_as::<#written>(&*#variable)?),
             ),
             (true, false, _) => (
                 quote!(columns.shared::<#written>(#index)?),
@@ -105,6 +131,10 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
             ),
             (false, true, _) => (
                 quote_spanned!(span => #krate::argument::<#read>(&arrays, #index, row)?),
+                quote!(#variable),
+            ),
+            (false, false, true) if *constant => (
+                quote_spanned!(span => columns.constant::<#read>(#index)?),
                 quote!(#variable),
             ),
             (false, false, true) => (
@@ -129,7 +159,8 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
     } else if batch {
         quote! { |columns| { #(#reads)* columns.whole(#ident(#(#arguments),*)) } }
     } else {
-        quote! { |columns| { #(#reads)* columns.collect(|row| ::std::result::Result::Ok(#ident(#(#arguments),*))) } }
+        let row = if columns == 0 { quote!(_) } else { quote!(row) };
+        quote! { |columns| { #(#reads)* columns.collect(|#row| ::std::result::Result::Ok(#ident(#(#arguments),*))) } }
     }
 }
 

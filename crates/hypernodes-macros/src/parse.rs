@@ -3,20 +3,26 @@
 use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Attribute, FnArg, ItemFn, LitBool, LitInt, LitStr, Result};
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Expr, ExprArray, ExprLit, FnArg, ItemFn, Lit, LitBool, LitInt, LitStr, Path, Result,
+    Token,
+};
 
 /// The options of `#[node]`.
 #[derive(Default)]
 pub(crate) struct Options {
-    pub(crate) output: Option<LitStr>,
+    pub(crate) outputs: Vec<LitStr>,
     pub(crate) batch: bool,
+    /// The batch function of a dual node.
+    pub(crate) dual: Option<Path>,
     pub(crate) max_workers: Option<LitInt>,
     pub(crate) batch_size: Option<LitInt>,
     pub(crate) max_in_flight: Option<LitInt>,
     pub(crate) use_batch_udf: Option<LitBool>,
 }
 
-const KNOWN: &str = "`batch`, `output = \"…\"`, `max_workers = N`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`";
+const KNOWN: &str = "`output = \"…\"`, `outputs = [\"…\", \"…\"]`, `batch`, `batch = function`, `max_workers = N`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`";
 
 pub(crate) fn options(tokens: TokenStream) -> Result<Options> {
     let mut options = Options::default();
@@ -32,8 +38,10 @@ impl Options {
             .map(ToString::to_string)
             .unwrap_or_default();
         match name.as_str() {
+            "batch" if meta.input.peek(Token![=]) => self.dual = Some(meta.value()?.parse()?),
             "batch" => self.batch = true,
-            "output" => self.output = Some(meta.value()?.parse()?),
+            "output" => self.outputs = vec![meta.value()?.parse()?],
+            "outputs" => self.outputs = several(meta)?,
             "max_workers" => self.max_workers = Some(positive(meta)?),
             "batch_size" => self.batch_size = Some(positive(meta)?),
             "max_in_flight" => self.max_in_flight = Some(positive(meta)?),
@@ -45,6 +53,26 @@ impl Options {
             }
         }
         Ok(())
+    }
+}
+
+fn several(meta: &ParseNestedMeta<'_>) -> Result<Vec<LitStr>> {
+    let list: ExprArray = meta.value()?.parse()?;
+    let span = list.span();
+    let names = list.elems.into_iter().map(|name| match name {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(name),
+            ..
+        }) => Ok(name),
+        other => Err(syn::Error::new(other.span(), "write a name in quotes")),
+    });
+    let names = names.collect::<Result<Vec<_>>>()?;
+    match names.len() {
+        0 | 1 => Err(syn::Error::new(
+            span,
+            "write at least two names, or `output = \"…\"` for one",
+        )),
+        _ => Ok(names),
     }
 }
 
@@ -61,11 +89,23 @@ pub(crate) fn is_shared(attribute: &Attribute) -> bool {
     attribute.path().is_ident("shared")
 }
 
+/// The default value of a parameter, in `#[default(value)]`.
+pub(crate) fn default_of(attributes: &[Attribute]) -> Result<Option<Expr>> {
+    let mut defaults = attributes.iter().filter(|known| is_default(known));
+    defaults.next().map(Attribute::parse_args).transpose()
+}
+
+fn is_default(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("default")
+}
+
 /// Takes our own attributes off the function that is handed back.
 pub(crate) fn strip(function: &mut ItemFn) {
     for input in &mut function.sig.inputs {
         if let FnArg::Typed(parameter) = input {
-            parameter.attrs.retain(|attribute| !is_shared(attribute));
+            parameter
+                .attrs
+                .retain(|attribute| !is_shared(attribute) && !is_default(attribute));
         }
     }
 }

@@ -135,7 +135,7 @@ impl PartialEq for NodeUdf {
             && ours.node.identity() == theirs.node.identity()
             && ours.node.settings() == theirs.node.settings()
             && ours.shared.len() == theirs.shared.len()
-            && std::iter::zip(&ours.shared, &theirs.shared).all(|(a, b)| Arc::ptr_eq(a, b))
+            && std::iter::zip(&ours.shared, &theirs.shared).all(|(a, b)| a.is_same(b))
     }
 }
 

@@ -3,7 +3,10 @@
 use std::future::IntoFuture;
 use std::sync::OnceLock;
 
-use hypernodes_graph::{BoxFuture, Engine, Error, ErrorKind, Inputs, Outputs, Pipeline, Result};
+use arrow::array::RecordBatch;
+use hypernodes_graph::{
+    BoxFuture, Engine, Error, ErrorKind, Inputs, MapMode, Names, Outputs, Pipeline, Result,
+};
 
 use crate::session::Session;
 
@@ -13,7 +16,7 @@ pub trait PipelineExt {
     fn run(&self, inputs: Inputs) -> RunCall<'_>;
 
     /// Columns: `pipeline.map(inputs! { x: [1, 2] }).over("x").await?`. Inputs that are not
-    /// mapped over are the same for every row; several columns are zipped.
+    /// mapped over are the same for every row; several columns are zipped, or each with each.
     fn map(&self, inputs: Inputs) -> MapCall<'_>;
 }
 
@@ -22,6 +25,7 @@ impl PipelineExt for Pipeline {
         RunCall {
             pipeline: self,
             inputs,
+            select: None,
             engine: None,
         }
     }
@@ -31,6 +35,8 @@ impl PipelineExt for Pipeline {
             pipeline: self,
             inputs,
             over: Vec::new(),
+            mode: MapMode::Zip,
+            select: None,
             engine: None,
         }
     }
@@ -52,11 +58,19 @@ fn default_engine() -> Result<&'static dyn Engine> {
 pub struct RunCall<'a> {
     pipeline: &'a Pipeline,
     inputs: Inputs,
+    select: Option<Vec<String>>,
     engine: Option<&'a dyn Engine>,
 }
 
 impl<'a> RunCall<'a> {
-    /// The same run on `engine`.
+    /// Only these outputs, in this order: `.select("a")` or `.select(["a", "b"])`. Only what
+    /// they need is run, and only the inputs they need are asked for.
+    pub fn select(mut self, outputs: impl Names) -> Self {
+        self.select = Some(owned(&outputs));
+        self
+    }
+
+    /// The same run on `engine`, whatever engine the pipeline has.
     pub fn on(mut self, engine: &'a dyn Engine) -> Self {
         self.engine = Some(engine);
         self
@@ -68,7 +82,11 @@ impl<'a> IntoFuture for RunCall<'a> {
     type IntoFuture = BoxFuture<'a, Result<Outputs>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(run(self.pipeline, self.inputs, Vec::new(), self.engine))
+        Box::pin(async move {
+            let pipeline = selected(self.pipeline, self.select)?.singular();
+            let prepared = self.inputs.prepare(&pipeline, &[], MapMode::Zip)?;
+            run(prepared, self.engine).await
+        })
     }
 }
 
@@ -79,17 +97,31 @@ pub struct MapCall<'a> {
     pipeline: &'a Pipeline,
     inputs: Inputs,
     over: Vec<String>,
+    mode: MapMode,
+    select: Option<Vec<String>>,
     engine: Option<&'a dyn Engine>,
 }
 
 impl<'a> MapCall<'a> {
-    /// Maps over this input, zipped with the others that are mapped over.
-    pub fn over(mut self, name: impl Into<String>) -> Self {
-        self.over.push(name.into());
+    /// Maps over these inputs: `.over("x")` or `.over(["x", "y"])`.
+    pub fn over(mut self, names: impl Names) -> Self {
+        self.over.extend(owned(&names));
         self
     }
 
-    /// The same map on `engine`.
+    /// How several inputs that are mapped over go together.
+    pub fn mode(mut self, mode: MapMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Only these outputs, in this order, as for [`RunCall::select`].
+    pub fn select(mut self, outputs: impl Names) -> Self {
+        self.select = Some(owned(&outputs));
+        self
+    }
+
+    /// The same map on `engine`, whatever engine the pipeline has.
     pub fn on(mut self, engine: &'a dyn Engine) -> Self {
         self.engine = Some(engine);
         self
@@ -107,21 +139,34 @@ impl<'a> IntoFuture for MapCall<'a> {
                 let kind = ErrorKind::InvalidInput;
                 return Err(Error::new(kind, message));
             }
-            run(self.pipeline, self.inputs, self.over, self.engine).await
+            let pipeline = selected(self.pipeline, self.select)?;
+            let prepared = self.inputs.prepare(&pipeline, &self.over, self.mode)?;
+            run(prepared, self.engine).await
         })
     }
 }
 
+fn owned(names: &impl Names) -> Vec<String> {
+    names.names().into_iter().map(str::to_owned).collect()
+}
+
+fn selected(pipeline: &Pipeline, select: Option<Vec<String>>) -> Result<Pipeline> {
+    let pipeline = pipeline.clone();
+    match select {
+        None => Ok(pipeline),
+        Some(names) => pipeline.select(names.iter().map(String::as_str)),
+    }
+}
+
 async fn run(
-    pipeline: &Pipeline,
-    inputs: Inputs,
-    over: Vec<String>,
+    (pipeline, columns): (Pipeline, RecordBatch),
     engine: Option<&dyn Engine>,
 ) -> Result<Outputs> {
-    let columns = inputs.columns(pipeline, &over)?;
-    let engine = match engine {
-        Some(engine) => engine,
-        None => default_engine()?,
+    let own = pipeline.engine().cloned();
+    let engine = match (engine, &own) {
+        (Some(engine), _) => engine,
+        (None, Some(own)) => own.as_ref(),
+        (None, None) => default_engine()?,
     };
-    Ok(engine.map(pipeline, columns).await?.into())
+    Ok(engine.map(&pipeline, columns).await?.into())
 }

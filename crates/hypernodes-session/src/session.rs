@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::col;
@@ -125,11 +124,7 @@ impl Engine for Session {
         columns: RecordBatch,
     ) -> BoxFuture<'a, Result<RecordBatch>> {
         Box::pin(async move {
-            let fields = pipeline.outputs();
-            let fields: Vec<_> = fields
-                .map(|output| Field::new(&output.name, output.data_type.clone(), true))
-                .collect();
-            let schema = Arc::new(Schema::new(fields));
+            let schema = pipeline.output_schema();
             let frame = self.context.read_batch(columns).map_err(from_datafusion)?;
             let outputs = pipeline.outputs();
             let outputs = outputs

@@ -5,7 +5,8 @@ pub use hypernodes_graph::expansion;
 
 pub use hypernodes_exec::{Runtime, SequentialEngine};
 pub use hypernodes_graph::{
-    Engine, Error, ErrorKind, Input, Inputs, Node, Outputs, Pipeline, Result, Settings, inputs,
+    AsNode, Engine, Error, ErrorKind, Input, InputValue, Inputs, MapMode, Names, Node, Output,
+    Outputs, Pipeline, Result, Settings, inputs, items,
 };
 pub use hypernodes_macros::{node, nodes};
 pub use hypernodes_session::{
@@ -19,9 +20,9 @@ pub use {arrow, datafusion};
 /// What a program that runs pipelines uses: `use hypernodes::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        DataFrameExt, Engine, Error, ErrorKind, Inputs, Node, Outputs, Pipeline, PipelineExt,
-        Result, SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt, Settings,
-        inputs, node, nodes,
+        DataFrameExt, Engine, Error, ErrorKind, Inputs, MapMode, Node, Outputs, Pipeline,
+        PipelineExt, Result, SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt,
+        Settings, inputs, items, node, nodes,
     };
     pub use datafusion::prelude::{col, lit};
 }

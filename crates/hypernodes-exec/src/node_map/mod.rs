@@ -6,4 +6,5 @@ mod planner;
 mod stream;
 
 pub use exec::NodeMapExec;
+pub(crate) use exec::PhysicalCall;
 pub use planner::NodeMapPlanner;

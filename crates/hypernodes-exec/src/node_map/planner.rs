@@ -57,7 +57,7 @@ impl ExtensionPlanner for NodeMapPlanner {
                 Ok((output.field, Arc::clone(field)))
             });
             let outputs = outputs.collect::<Result<_>>()?;
-            calls.push(PhysicalCall::new(bound, args, guard, outputs, &self.0));
+            calls.push(PhysicalCall::new(bound, args, guard, outputs, &self.0)?);
         }
         let exec = NodeMapExec::new(Arc::clone(input), calls, Arc::clone(&self.0));
         Ok(Some(Arc::new(exec)))

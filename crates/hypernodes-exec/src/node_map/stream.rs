@@ -15,24 +15,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{concat, prep_null_mask_filter};
+use arrow::compute::concat;
 use arrow::datatypes::SchemaRef;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_common_runtime::JoinSet;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
-use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_plan::metrics::BaselineMetrics;
 use futures::{FutureExt, Stream, StreamExt};
 use hypernodes_graph::{AsyncRows, Call, Error, ErrorKind, Failure};
 use hypernodes_plan::to_datafusion;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSemaphore;
 
-use super::exec::{PhysicalCall, extended};
-use crate::call::{call, conformed, failed, panicked, skipped};
+use super::exec::PhysicalCall;
+use crate::call::{call, failed, panicked, skipped};
 use crate::runtime::Runtime;
 
 /// Rows held for order's sake, in windows.
@@ -107,16 +107,6 @@ impl Held {
     }
 }
 
-/// The rows where the guard is true; it is never null.
-fn wanted(guard: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<BooleanArray> {
-    let guard = guard.evaluate(batch)?.into_array(batch.num_rows())?;
-    let guard = guard.as_boolean();
-    Ok(match guard.nulls() {
-        Some(_) => prep_null_mask_filter(guard),
-        None => guard.clone(),
-    })
-}
-
 /// The stream of one partition.
 pub(super) struct NodeStream {
     input: Option<SendableRecordBatchStream>,
@@ -147,7 +137,7 @@ impl NodeStream {
         metrics: BaselineMetrics,
     ) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let schema = extended(&input.schema(), &call);
+        let schema = call.extended(&input.schema());
         let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", call.bound.node.name()));
         Self {
             input: Some(input),
@@ -259,17 +249,9 @@ impl NodeStream {
 
     fn hold(&mut self, batch: RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
-        let guard = self.call.guard.as_ref();
-        let wanted = guard.map(|guard| wanted(&**guard, &batch)).transpose()?;
-        let arrays = self.call.args.iter().map(|arg| match &wanted {
-            Some(wanted) => arg.evaluate_selection(&batch, wanted)?.into_array(rows),
-            None => arg.evaluate(&batch)?.into_array(rows),
-        });
-        let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let bound = &self.call.bound;
-        let wanted = wanted.map(|wanted| NullBuffer::new(wanted.values().clone()));
+        let (arrays, wanted) = self.call.arguments(&batch)?;
         let skipped = NullBuffer::union(skipped(&bound.node, &arrays).as_ref(), wanted.as_ref());
-        let arrays = conformed(bound, &arrays).map_err(to_datafusion)?;
         let bytes = batch.get_array_memory_size();
         self.memory.try_grow(bytes)?;
         let calls = match bound.node.call() {
@@ -414,7 +396,11 @@ impl NodeStream {
             return Ok(true);
         }
         let (sender, cancelled) = (self.sender.clone(), Arc::clone(&self.cancelled));
+        // A shared value may be made by a future, which needs the drivers of I/O and time.
+        let context = (!self.call.bound.shared.is_empty()).then(Handle::try_current);
         let job = move || {
+            let context = context.and_then(Result::ok);
+            let _entered = context.as_ref().map(Handle::enter);
             if !cancelled.load(Ordering::Relaxed) {
                 let done = work();
                 drop(permit);

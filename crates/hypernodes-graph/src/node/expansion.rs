@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::ArrayRef;
 
 use super::function::slots;
-use crate::columns::{self, Columns, Failure};
+use crate::columns::{Columns, Failure};
 use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
 use crate::value::{BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput};
-use crate::{Identity, Output, Parameter, SharedParameter, SharedValue};
+use crate::{Identity, Parameter, SharedParameter, SharedValue};
 
 pub use super::function::{argument, settle};
 pub use crate::{Node, NodeFunction, Settings};
@@ -37,8 +37,8 @@ pub struct Face {
     pub identity: Identity,
     /// The function's name.
     pub name: &'static str,
-    /// The output column's name.
-    pub output: &'static str,
+    /// The output columns' names.
+    pub outputs: &'static [&'static str],
     /// The columns it reads.
     pub parameters: Vec<Parameter>,
     /// The resources it takes.
@@ -47,16 +47,13 @@ pub struct Face {
 
 impl Face {
     fn node(self, data_type: arrow::datatypes::DataType, call: Call) -> Node {
-        let outputs = vec![Output {
-            name: self.output.to_owned(),
-            data_type,
-        }];
-        Node::new(
+        Node::made(
             self.identity,
             self.name,
             self.parameters,
             self.shared,
-            outputs,
+            self.outputs,
+            data_type,
             call,
         )
     }
@@ -72,17 +69,52 @@ pub fn array_parameter<T: ColumnArray>(name: &str) -> Parameter {
     Parameter::of_array::<T>(name)
 }
 
+/// A parameter of a batch function that is the same in every row.
+pub fn constant_parameter<T: FromColumn<'static>>(name: &str) -> Parameter {
+    Parameter {
+        constant: true,
+        ..Parameter::of::<T>(name)
+    }
+}
+
+/// The default of a parameter, of the parameter's own type where that can be written to a column.
+pub fn default_value<T: IntoColumn>(value: T) -> T {
+    value
+}
+
 /// A shared parameter.
-pub fn shared_parameter<T: Any + Send + Sync>(name: &str) -> SharedParameter {
+pub fn shared_parameter<T: Any>(name: &str) -> SharedParameter {
     SharedParameter::of::<T>(name)
 }
 
-/// The shared value at `index`.
+/// The shared value at `index`, made if it is not there yet.
+///
+/// # Errors
+/// If it cannot be made.
+pub async fn resource(
+    shared: &[SharedValue],
+    index: usize,
+) -> Result<Arc<dyn Any + Send + Sync>, Failure> {
+    let Some(value) = shared.get(index) else {
+        return Err(Failure::internal(format!(
+            "there is no shared value {index}"
+        )));
+    };
+    value.get().await.map_err(|error| Failure {
+        row: None,
+        error: error.into(),
+    })
+}
+
+/// A shared value as a `T`.
 ///
 /// # Errors
 /// If another type was bound, a fault of the engine.
-pub fn resource<T: Any>(shared: &[SharedValue], index: usize) -> Result<&T, Failure> {
-    columns::shared(shared, index)
+pub fn resource_as<T: Any>(value: &(dyn Any + Send + Sync)) -> Result<&T, Failure> {
+    value.downcast_ref().ok_or_else(|| {
+        let wanted = std::any::type_name::<T>();
+        Failure::internal(format!("a shared value is no {wanted}"))
+    })
 }
 
 struct Body<F>(F);

@@ -14,9 +14,10 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use parking_lot::Mutex;
 
-use super::{Identity, Node, Output, Parameter};
-use crate::columns::{Columns, Failure, SharedValue, reader};
+use super::{Identity, Names, Node, Parameter};
+use crate::columns::{Columns, Failure, reader};
 use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
+use crate::shared::SharedValue;
 use crate::value::{BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput, Owned};
 
 /// Marks an owned parameter.
@@ -318,7 +319,8 @@ where
 impl Node {
     /// A node from a function or closure of one row.
     ///
-    /// `output` names the column it makes, and the SQL function; `inputs` the columns it reads,
+    /// `output` names the column it makes, and the SQL function, or is an array of names where
+    /// the function returns a tuple or a struct, one for each of its fields; `inputs` the columns it reads,
     /// one for each of up to four parameters, whose types are taken from the function.
     ///
     /// ```
@@ -330,13 +332,13 @@ impl Node {
     /// assert!(scaled.parameters()[1].optional);
     /// ```
     pub fn map<M: 'static, F: RowFunction<M>>(
-        output: impl Into<String>,
+        output: impl Names,
         inputs: F::Names,
         function: F,
     ) -> Self {
         let data_type = <F::Output as NodeOutput>::Value::data_type();
         let call = Call::Rows(Arc::new(RowKernel(function, PhantomData)));
-        Self::made(output.into(), F::parameters(inputs), data_type, call)
+        Self::unnamed(&output.names(), F::parameters(inputs), data_type, call)
     }
 
     /// A node from an `async fn` of one row, which may borrow its parameters, or from a closure
@@ -352,13 +354,13 @@ impl Node {
     /// assert_eq!(node.data_type(), arrow::datatypes::DataType::Int64);
     /// ```
     pub fn map_async<M: 'static, F: AsyncRowFunction<M>>(
-        output: impl Into<String>,
+        output: impl Names,
         inputs: F::Names,
         function: F,
     ) -> Self {
         let data_type = <F::Output as NodeOutput>::Value::data_type();
         let call = Call::Async(Arc::new(AsyncRowKernel(Arc::new(function), PhantomData)));
-        Self::made(output.into(), F::parameters(inputs), data_type, call)
+        Self::unnamed(&output.names(), F::parameters(inputs), data_type, call)
     }
 
     /// A node from a function over whole Arrow arrays.
@@ -376,20 +378,30 @@ impl Node {
     /// assert!(doubled.parameters()[0].optional);
     /// ```
     pub fn batch<M: 'static, F: BatchFunction<M>>(
-        output: impl Into<String>,
+        output: impl Names,
         inputs: F::Names,
         function: F,
     ) -> Self {
         let data_type = <F::Output as BatchOutput>::Array::column_type();
         let call = Call::Batch(Arc::new(BatchKernel(function, PhantomData)));
-        Self::made(output.into(), F::parameters(inputs), data_type, call)
+        Self::unnamed(&output.names(), F::parameters(inputs), data_type, call)
     }
 
-    fn made(name: String, parameters: Vec<Parameter>, data_type: DataType, call: Call) -> Self {
-        let outputs = vec![Output {
-            name: name.clone(),
+    fn unnamed(
+        outputs: &[&str],
+        parameters: Vec<Parameter>,
+        data_type: DataType,
+        call: Call,
+    ) -> Self {
+        let (identity, name) = (Identity::new(), outputs.join("_"));
+        Self::made(
+            identity,
+            name,
+            parameters,
+            Vec::new(),
+            outputs,
             data_type,
-        }];
-        Self::new(Identity::new(), name, parameters, Vec::new(), outputs, call)
+            call,
+        )
     }
 }

@@ -16,7 +16,9 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field};
 
 use crate::kernel::Call;
-use crate::value::{ColumnArray, FromColumn};
+use crate::pipeline::narrowed;
+use crate::value::{ColumnArray, FromColumn, IntoColumn, reads};
+use crate::{Pipeline, hint};
 
 pub use function::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
@@ -24,7 +26,7 @@ pub use function::{
 pub use settings::Settings;
 
 /// A parameter that is a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// The column's name.
     pub name: String,
@@ -32,6 +34,11 @@ pub struct Parameter {
     pub data_type: DataType,
     /// Whether the function sees nulls. If not, a null row is not called for and gives null.
     pub optional: bool,
+    /// Whether it must be the same in every row: a parameter of a batch function that is no
+    /// array. It is bound, given as one item, or a literal in SQL.
+    pub constant: bool,
+    /// Its value where none is given: an array of one row.
+    pub default: Option<ArrayRef>,
 }
 
 impl Parameter {
@@ -41,6 +48,8 @@ impl Parameter {
             name: name.into(),
             data_type: T::data_type(),
             optional: T::OPTIONAL,
+            constant: false,
+            default: None,
         }
     }
 }
@@ -52,6 +61,8 @@ impl Parameter {
             name: name.into(),
             data_type: T::column_type(),
             optional: true,
+            constant: false,
+            default: None,
         }
     }
 }
@@ -123,6 +134,10 @@ struct Definition {
     outputs: Vec<Output>,
     settings: Settings,
     call: Call,
+    /// Of a dual node, the call for one item; `call` is that for many.
+    single: Option<Call>,
+    /// What is wrong with it, for the pipeline to report.
+    faults: Vec<String>,
 }
 
 /// What tells two definitions apart, whatever their names.
@@ -166,7 +181,67 @@ impl Node {
             outputs,
             settings,
             call,
+            single: None,
+            faults: Vec::new(),
         }))
+    }
+
+    /// A node whose calls make `data_type`: the one output, or a Struct of as many fields as
+    /// there are `outputs`.
+    pub(crate) fn made(
+        identity: Identity,
+        name: impl Into<String>,
+        parameters: Vec<Parameter>,
+        shared: Vec<SharedParameter>,
+        outputs: &[&str],
+        data_type: DataType,
+        call: Call,
+    ) -> Self {
+        let output = |name: &str, data_type| Output {
+            name: name.to_owned(),
+            data_type,
+        };
+        let (outputs, fault) = match (outputs, &data_type) {
+            ([only], _) => (vec![output(only, data_type)], None),
+            (several, DataType::Struct(fields)) if several.len() == fields.len() => {
+                let fields = std::iter::zip(several, fields);
+                let outputs = fields.map(|(name, field)| output(name, field.data_type().clone()));
+                (outputs.collect(), None)
+            }
+            (several, made) => {
+                let fault = format!("{} outputs are named, and it returns {made}", several.len());
+                let outputs = several.iter().map(|name| output(name, DataType::Null));
+                (outputs.collect(), Some(fault))
+            }
+        };
+        let node = Self::new(identity, name, parameters, shared, outputs, call);
+        fault.into_iter().fold(node, Self::with_fault)
+    }
+
+    pub(crate) fn with_fault(mut self, fault: String) -> Self {
+        Arc::make_mut(&mut self.0).faults.push(fault);
+        self
+    }
+
+    /// The same node making only the outputs at these places: of a nested pipeline, only what they
+    /// need is run and read. Any other node is as it was.
+    #[must_use]
+    pub fn narrowed(&self, outputs: &[usize]) -> Self {
+        let names = outputs
+            .iter()
+            .filter_map(|place| self.outputs().get(*place));
+        narrowed(self, &names.map(|output| output.name.as_str()).collect())
+    }
+
+    /// Changes the pipeline that a nested node runs.
+    pub(crate) fn change_nested(&mut self, change: impl FnOnce(&mut Pipeline)) {
+        if let Call::Nested(nested) = &mut Arc::make_mut(&mut self.0).call {
+            change(&mut Arc::make_mut(nested).pipeline);
+        }
+    }
+
+    pub(crate) fn faults(&self) -> &[String] {
+        &self.0.faults
     }
 
     /// The function's name; the name of the SQL function.
@@ -233,6 +308,71 @@ impl Node {
         &self.0.call
     }
 
+    /// The node as it is called for one item: of a dual node, by its singular function.
+    #[must_use]
+    pub fn singular(&self) -> Self {
+        match &self.0.single {
+            None => self.clone(),
+            Some(single) => {
+                let mut node = self.clone();
+                let definition = Arc::make_mut(&mut node.0);
+                definition.call = single.clone();
+                definition.single = None;
+                node
+            }
+        }
+    }
+
+    /// A dual node: this function for one item, the function of `batch`, over whole arrays, for
+    /// many.
+    ///
+    /// Both have the same parameters by name and order, take the same shared values and make
+    /// the same columns, or [`Pipeline::new`](crate::Pipeline::new) refuses it. Name, nulls and
+    /// defaults are this node's: a row that this function is not called for is not handed to
+    /// `batch` either.
+    #[must_use]
+    pub fn with_batch(mut self, batch: impl Into<Self>) -> Self {
+        let batch = batch.into();
+        let faults = dual_faults(&self, &batch);
+        let definition = Arc::make_mut(&mut self.0);
+        definition.faults.extend(faults);
+        let single = std::mem::replace(&mut definition.call, batch.0.call.clone());
+        definition.single = Some(single);
+        definition.settings = batch.0.settings;
+        self
+    }
+
+    /// The same function with a value for parameter `name` where none is given.
+    #[must_use]
+    pub fn with_default<T: IntoColumn>(mut self, name: &str, value: T) -> Self {
+        let mut builder = T::builder(1);
+        value.append(&mut builder);
+        let value = T::finish(builder);
+        let Definition {
+            parameters, faults, ..
+        } = Arc::make_mut(&mut self.0);
+        let names = parameters.iter().map(|known| known.name.clone());
+        let names: Vec<String> = names.collect();
+        match parameters.iter_mut().find(|known| known.name == name) {
+            Some(known) if reads(&known.data_type, value.data_type()) => {
+                known.default = Some(value);
+            }
+            Some(known) => {
+                let (wanted, given) = (&known.data_type, value.data_type());
+                faults.push(format!(
+                    "the default of {name:?} is {given}, and it reads {wanted}"
+                ));
+            }
+            None => {
+                let hint = hint(name, names.iter().map(String::as_str));
+                faults.push(format!(
+                    "there is no parameter {name:?} for a default{hint}"
+                ));
+            }
+        }
+        self
+    }
+
     /// The same function, run as `settings` say.
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
@@ -261,6 +401,64 @@ impl Node {
             .filter(|parameter| parameter.name == from);
         named.for_each(|parameter| parameter.name = to.to_owned());
         self
+    }
+}
+
+/// What keeps two functions from being one dual node.
+fn dual_faults(single: &Node, batch: &Node) -> Vec<String> {
+    let names = |node: &Node| -> Vec<String> {
+        let columns = node.parameters().iter().map(|known| known.name.clone());
+        let shared = node.shared().iter().map(|known| known.name.clone());
+        columns.chain(shared).collect()
+    };
+    let mut faults = Vec::new();
+    if !matches!(batch.call(), Call::Batch(_)) {
+        faults.push(format!("{:?} is not a batch function", batch.name()));
+    }
+    if names(single) != names(batch) {
+        let (single, batch) = (names(single), names(batch));
+        faults.push(format!(
+            "its function for one item takes {single:?}, that for many {batch:?}"
+        ));
+    }
+    let types = |node: &Node| -> Vec<DataType> {
+        let read = node.parameters().iter();
+        let made = node.outputs().iter().map(|output| output.data_type.clone());
+        read.map(|known| known.data_type.clone())
+            .chain(made)
+            .collect()
+    };
+    if faults.is_empty() && types(single) != types(batch) {
+        let (single, batch) = (types(single), types(batch));
+        faults.push(format!(
+            "its function for one item reads and makes {single:?}, that for many {batch:?}"
+        ));
+    }
+    faults.extend(batch.faults().iter().cloned());
+    faults
+}
+
+/// One name, or several.
+pub trait Names {
+    /// The names.
+    fn names(&self) -> Vec<&str>;
+}
+
+impl Names for &str {
+    fn names(&self) -> Vec<&str> {
+        vec![self]
+    }
+}
+
+impl Names for String {
+    fn names(&self) -> Vec<&str> {
+        vec![self]
+    }
+}
+
+impl<const N: usize> Names for [&str; N] {
+    fn names(&self) -> Vec<&str> {
+        self.to_vec()
     }
 }
 

@@ -5,36 +5,77 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::DataType;
 
 use super::Input;
+use super::nested::narrowed;
 use crate::kernel::Call;
-use crate::node::Node;
+use crate::node::{Node, Output};
 use crate::value::{meet, reads};
 use crate::{Error, ErrorKind, Result};
 
 /// The node that makes each output, and as which type.
 type Producers<'a> = BTreeMap<&'a str, (usize, &'a DataType)>;
 
-/// The nodes in topological order, and the inputs they need from outside.
-pub(super) fn check(nodes: Vec<Node>) -> Result<(Vec<Node>, Vec<Input>)> {
+/// The nodes in topological order.
+pub(super) fn check(nodes: Vec<Node>) -> Result<Vec<Node>> {
     let mut faults = Vec::new();
+    for node in &nodes {
+        let own = node.faults().iter();
+        faults.extend(own.map(|fault| format!("node {:?}: {fault}", node.name())));
+    }
     let producers = producers(&nodes, &mut faults);
     check_settings(&nodes, &mut faults);
     check_types(&nodes, &producers, &mut faults);
-    let inputs = inputs(&nodes, &producers, &mut faults);
+    inputs(&nodes, &producers, &mut faults);
     let order = order(&nodes, &producers, &mut faults);
     if faults.is_empty() {
-        return Ok((
-            order
-                .into_iter()
-                .map(|index| nodes[index].clone())
-                .collect(),
-            inputs,
-        ));
+        let ordered = order.into_iter().map(|index| nodes[index].clone());
+        return Ok(ordered.collect());
     }
     let message = match faults.as_slice() {
         [fault] => fault.clone(),
         faults => format!("{} faults: {}", faults.len(), faults.join("; ")),
     };
     Err(Error::new(ErrorKind::InvalidPipeline, message))
+}
+
+/// What a pipeline of these nodes shows where nothing is selected: every output, but of a nested
+/// pipeline only those that some node reads, if any is.
+pub(super) fn visible(nodes: &[Node]) -> Vec<Output> {
+    let parameters = nodes.iter().flat_map(Node::parameters);
+    let read: BTreeSet<&str> = parameters.map(|read| read.name.as_str()).collect();
+    let is_read = |output: &&Output| read.contains(output.name.as_str());
+    let mut outputs = Vec::new();
+    for node in nodes {
+        let made = node.outputs().iter();
+        let nested = matches!(node.call(), Call::Nested(_));
+        if nested && made.clone().any(|output| is_read(&output)) {
+            outputs.extend(made.filter(is_read).cloned());
+        } else {
+            outputs.extend(made.cloned());
+        }
+    }
+    outputs
+}
+
+/// The nodes of `listed` that these outputs need, and the inputs of those.
+pub(super) fn needed(listed: &[Node], outputs: &[Output]) -> (Vec<Node>, Vec<Input>) {
+    let names = outputs.iter().map(|output| output.name.clone());
+    let mut wanted: BTreeSet<String> = names.collect();
+    let mut nodes = Vec::new();
+    for node in listed.iter().rev() {
+        let made = node.outputs().iter().map(|output| output.name.as_str());
+        let made: BTreeSet<&str> = made.filter(|name| wanted.contains(*name)).collect();
+        if made.is_empty() {
+            continue;
+        }
+        let node = narrowed(node, &made);
+        let read = node.parameters().iter();
+        wanted.extend(read.map(|parameter| parameter.name.clone()));
+        nodes.push(node);
+    }
+    nodes.reverse();
+    let producers = producers(&nodes, &mut Vec::new());
+    let inputs = inputs(&nodes, &producers, &mut Vec::new());
+    (nodes, inputs)
 }
 
 fn producers<'a>(nodes: &'a [Node], faults: &mut Vec<String>) -> Producers<'a> {
@@ -72,14 +113,15 @@ fn check_settings(nodes: &[Node], faults: &mut Vec<String>) {
 /// The settings of a node that its kind of function cannot honour.
 fn idle_settings(node: &Node) -> impl Iterator<Item = &'static str> {
     let (settings, call) = (node.settings(), node.call());
-    let is_async = matches!(call, Call::Async(_));
+    let is_nested = matches!(call, Call::Nested(_));
+    let is_async = matches!(call, Call::Async(_)) || is_nested;
     let is_batch = matches!(call, Call::Batch(_));
     let set = [
         ("max_workers", settings.max_workers.is_some() && is_async),
         ("batch_size", settings.batch_size.is_some() && is_async),
         (
             "max_in_flight",
-            settings.max_in_flight.is_some() && !is_async,
+            settings.max_in_flight.is_some() && (!is_async || is_nested),
         ),
         (
             "use_batch_udf",
@@ -96,6 +138,7 @@ fn kind(call: &Call) -> &'static str {
         Call::Rows(_) => "a sync",
         Call::Batch(_) => "a batch",
         Call::Async(_) => "an async",
+        Call::Nested(_) => "a nested pipeline's",
     }
 }
 
@@ -105,10 +148,14 @@ fn check_types(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<Strin
             let Some(&(producer, made)) = producers.get(parameter.name.as_str()) else {
                 continue;
             };
-            let wanted = &parameter.data_type;
+            let (wanted, name) = (&parameter.data_type, &parameter.name);
+            let (consumer, producer) = (node.name(), nodes[producer].name());
+            if parameter.constant {
+                faults.push(format!(
+                    "node {consumer:?} takes {name:?} as one value for all rows, but node {producer:?} makes it for each; take an array"
+                ));
+            }
             if !reads(wanted, made) {
-                let (consumer, producer) = (node.name(), nodes[producer].name());
-                let name = &parameter.name;
                 faults.push(format!(
                     "node {consumer:?} reads {name:?} as {wanted}, but node {producer:?} makes it as {made}"
                 ));
@@ -118,30 +165,45 @@ fn check_types(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<Strin
 }
 
 fn inputs(nodes: &[Node], producers: &Producers<'_>, faults: &mut Vec<String>) -> Vec<Input> {
-    let mut inputs = BTreeMap::new();
+    let mut inputs: BTreeMap<&str, Input> = BTreeMap::new();
     for node in nodes {
         for parameter in node.parameters() {
-            if producers.contains_key(parameter.name.as_str()) {
+            let name = parameter.name.as_str();
+            if producers.contains_key(name) {
                 continue;
             }
-            let known = inputs
-                .entry(parameter.name.clone())
-                .or_insert_with(|| parameter.data_type.clone());
-            match meet(known, &parameter.data_type) {
-                Some(both) => *known = both,
+            let Some(known) = inputs.get_mut(name) else {
+                let input = Input {
+                    name: name.to_owned(),
+                    data_type: parameter.data_type.clone(),
+                    constant: parameter.constant,
+                    default: parameter.default.clone(),
+                };
+                inputs.insert(name, input);
+                continue;
+            };
+            match meet(&known.data_type, &parameter.data_type) {
+                Some(both) => known.data_type = both,
                 None => faults.push(format!(
-                    "node {:?} reads input {:?} as {}, another node as {known}; no column can be read as both",
+                    "node {:?} reads input {name:?} as {}, another node as {}; no column can be read as both",
                     node.name(),
-                    parameter.name,
-                    parameter.data_type
+                    parameter.data_type,
+                    known.data_type
                 )),
+            }
+            known.constant |= parameter.constant;
+            match (&known.default, &parameter.default) {
+                (Some(one), Some(other)) if one != other => faults.push(format!(
+                    "node {:?} has another default for input {name:?} than a node before it",
+                    node.name()
+                )),
+                (Some(_), Some(_)) => {}
+                // A node that has no default needs the input to be given.
+                _ => known.default = None,
             }
         }
     }
-    inputs
-        .into_iter()
-        .map(|(name, data_type)| Input { name, data_type })
-        .collect()
+    inputs.into_values().collect()
 }
 
 /// Kahn's algorithm; ready nodes come by name, so that the order never depends on how

@@ -26,6 +26,8 @@ fn p02_inputs_are_listed_by_name_with_the_type_all_readers_take() -> Result<()> 
     let input = |name: &str, data_type| Input {
         name: name.into(),
         data_type,
+        constant: false,
+        default: None,
     };
     assert_eq!(
         pipeline.inputs(),

@@ -10,6 +10,8 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 
+use super::{InputValue, IntoInput};
+
 /// An array type that says which column it is.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an array type that a batch function takes or returns",
@@ -26,6 +28,12 @@ macro_rules! arrays {
         impl ColumnArray for $array {
             fn column_type() -> DataType {
                 DataType::$data_type
+            }
+        }
+
+        impl IntoInput for $array {
+            fn into_input(self) -> InputValue {
+                InputValue::Column(Arc::new(self))
             }
         }
     )*};

@@ -1,15 +1,16 @@
 //! What a pipeline is given to run on.
 
 use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow::compute::take;
-use arrow::datatypes::{Field, Schema};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
 use super::{IntoColumn, reads};
-use crate::{Error, ErrorKind, Pipeline, Result, hint};
+use crate::{Error, ErrorKind, MapMode, Pipeline, Result, hint};
 
 /// One input: an item, or a column of items.
 #[derive(Debug, Clone)]
@@ -20,21 +21,36 @@ pub enum InputValue {
     Column(ArrayRef),
 }
 
-/// What can be given as an input: an item of any column type, a fixed-size array of items, or
-/// an Arrow array.
+impl InputValue {
+    /// The type of the item, or of the column's items.
+    pub fn data_type(&self) -> &DataType {
+        match self {
+            Self::Item(array) | Self::Column(array) => array.data_type(),
+        }
+    }
+
+    /// Whether it is one list, whose items can be read as `wanted`.
+    pub(crate) fn is_list_of(&self, wanted: &DataType) -> bool {
+        matches!((self, self.data_type()), (Self::Item(_), DataType::List(item)) if reads(wanted, item.data_type()))
+    }
+}
+
+/// What can be given as an input: an item of any column type, or a column: an array, a slice or
+/// a range of items, what [`items`] makes of an iterator, an Arrow array, or an Arrow column in
+/// chunks.
 ///
 /// A `Vec` is an item, a list; mapped over, it is a column.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an item nor a column",
-    note = "give a number, text, bytes, a `Vec` or array of them, or an Arrow `ArrayRef`"
+    note = "give a number, text, bytes, a `Vec`, array, slice or range of them, `items(…)` of an iterator, or an Arrow array"
 )]
 pub trait IntoInput {
     /// The input.
     fn into_input(self) -> InputValue;
 }
 
-fn column<T: IntoColumn>(items: impl ExactSizeIterator<Item = T>) -> ArrayRef {
-    let mut builder = T::builder(items.len());
+fn column<T: IntoColumn>(items: impl Iterator<Item = T>) -> ArrayRef {
+    let mut builder = T::builder(items.size_hint().0);
     items.for_each(|item| item.append(&mut builder));
     T::finish(builder)
 }
@@ -51,9 +67,56 @@ impl<T: IntoColumn, const N: usize> IntoInput for [T; N] {
     }
 }
 
+impl<T: IntoColumn + Clone, const N: usize> IntoInput for &[T; N] {
+    fn into_input(self) -> InputValue {
+        InputValue::Column(column(self.iter().cloned()))
+    }
+}
+
+impl<T> IntoInput for Range<T>
+where
+    T: IntoColumn,
+    Self: Iterator<Item = T>,
+{
+    fn into_input(self) -> InputValue {
+        InputValue::Column(column(self))
+    }
+}
+
+impl<T> IntoInput for RangeInclusive<T>
+where
+    T: IntoColumn,
+    Self: Iterator<Item = T>,
+{
+    fn into_input(self) -> InputValue {
+        InputValue::Column(column(self))
+    }
+}
+
+/// The items of an iterator as a column: `inputs! { x: items(list.iter().copied()) }`.
+pub fn items<T: IntoColumn>(items: impl IntoIterator<Item = T>) -> ArrayRef {
+    column(items.into_iter())
+}
+
 impl IntoInput for ArrayRef {
     fn into_input(self) -> InputValue {
         InputValue::Column(self)
+    }
+}
+
+/// A column in chunks of one type, in their order; of none, it is empty and can be read as any
+/// type.
+impl IntoInput for &[ArrayRef] {
+    fn into_input(self) -> InputValue {
+        let chunks: Vec<&dyn Array> = self.iter().map(AsRef::as_ref).collect();
+        InputValue::Column(match concat(&chunks) {
+            Ok(column) => column,
+            // No chunk, or chunks of several types: the first, whose type or length will not fit.
+            Err(_) => match self.first() {
+                Some(first) => Arc::clone(first),
+                None => arrow::array::new_empty_array(&DataType::Null),
+            },
+        })
     }
 }
 
@@ -69,112 +132,210 @@ impl Inputs {
         self
     }
 
-    /// The columns that `pipeline` reads: those of `over` row by row, the others the same in
-    /// every row.
+    /// The value of this name.
+    pub fn get(&self, name: &str) -> Option<&InputValue> {
+        self.0.get(name)
+    }
+
+    /// The names in order, and their values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &InputValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// These, and those of `later` in the place of the ones that have their names.
+    #[must_use]
+    pub fn merged(mut self, later: Self) -> Self {
+        self.0.extend(later.0);
+        self
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(value) = self.0.remove(from) {
+            self.0.insert(to.to_owned(), value);
+        }
+    }
+
+    /// What an engine runs: the pipeline with everything bound that is the same in every row,
+    /// and its other inputs as columns.
+    ///
+    /// Without `over` there is one row, of the items given; a given item that a batch function
+    /// takes as one value is bound. With `over`, those inputs are columns, zipped or each with
+    /// each, and the others are bound. Values are also taken from what is bound and from
+    /// defaults. An input that only outputs which are not selected need is ignored.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`], with every fault at once: an input that is missing or
-    /// unknown, one of another type, columns of different lengths, a column that is not mapped
-    /// over, a name in `over` that is no column.
-    pub fn columns(&self, pipeline: &Pipeline, over: &[String]) -> Result<RecordBatch> {
+    /// unknown or named like an output, one of another type, columns of different lengths, a
+    /// column that is not mapped over, a name in `over` that is no column or comes twice.
+    pub fn prepare(
+        &self,
+        pipeline: &Pipeline,
+        over: &[String],
+        mode: MapMode,
+    ) -> Result<(Pipeline, RecordBatch)> {
         let mut faults = self.names(pipeline, over);
-        let mut columns = BTreeMap::new();
-        for (name, value) in &self.0 {
-            let mapped = over.contains(name);
-            match (value, mapped) {
+        let all = pipeline.bound_inputs().clone().merged(self.clone());
+        let mut constants = Self::default();
+        let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+        for input in pipeline.inputs() {
+            let name = input.name.as_str();
+            let mapped = over.iter().any(|over| over == name);
+            let default = || input.default.clone().map(InputValue::Item);
+            let Some(value) = all.0.get(name).cloned().or_else(default) else {
+                continue;
+            };
+            let given = match (&value, mapped) {
                 (InputValue::Item(item), true) => match item.as_list_opt::<i32>() {
                     Some(list) if list.is_null(0) => {
                         faults.push(format!("{name:?} is null, and cannot be mapped over"));
+                        continue;
                     }
-                    Some(list) => drop(columns.insert(name, (list.value(0), true))),
-                    None => faults.push(format!("{name:?} is one item, and cannot be mapped over")),
+                    Some(list) => list.value(0),
+                    None => {
+                        faults.push(format!("{name:?} is one item, and cannot be mapped over"));
+                        continue;
+                    }
                 },
-                (InputValue::Column(column), true) => {
-                    columns.insert(name, (Arc::clone(column), true));
-                }
-                (InputValue::Item(item), false) => {
-                    columns.insert(name, (Arc::clone(item), false));
-                }
+                (InputValue::Column(column), true) => Arc::clone(column),
+                (InputValue::Item(item), false) => Arc::clone(item),
                 (InputValue::Column(_), false) => {
                     faults.push(format!("{name:?} is a column; map over it"));
+                    continue;
                 }
-            }
-        }
-        let mut lengths = columns.iter().filter(|(_, (_, mapped))| *mapped);
-        let first = lengths
-            .next()
-            .map(|(name, (column, _))| (*name, column.len()));
-        let rows = first.map_or(1, |(_, rows)| rows);
-        for (name, (column, _)) in lengths {
-            if column.len() != rows {
-                let (first, other) = (first.map(|(name, _)| name), column.len());
-                faults.push(format!("{first:?} has {rows} items, {name:?} has {other}"));
-            }
-        }
-        for input in pipeline.inputs() {
-            let Some((column, _)) = columns.get(&input.name) else {
-                continue;
             };
-            if !reads(&input.data_type, column.data_type()) {
-                let (name, given) = (&input.name, column.data_type());
-                let wanted = &input.data_type;
+            if !reads(&input.data_type, given.data_type()) {
+                let (given, wanted) = (given.data_type(), &input.data_type);
                 faults.push(format!(
                     "{name:?} is {given}, and the pipeline reads it as {wanted}"
                 ));
+                continue;
+            }
+            let is_own = self.0.contains_key(name);
+            match mapped || (over.is_empty() && is_own && !input.constant) {
+                true if mapped && input.constant => faults.push(format!(
+                    "{name:?} is the same for all rows of a batch function, and cannot be mapped over"
+                )),
+                true => columns.push((name, given)),
+                false => drop(constants.0.insert(name.to_owned(), InputValue::Item(given))),
             }
         }
+        let place = |name: &str| over.iter().position(|over| over == name);
+        columns.sort_by_key(|(name, _)| place(name));
+        let rows = rows(&columns, mode, &mut faults);
         if !faults.is_empty() {
             let error = Error::new(ErrorKind::InvalidInput, faults.join("; "));
             return Err(error.with_context("pipeline", pipeline.name()));
         }
-        batch(&columns, rows).map_err(|error| {
+        let free = pipeline.clone().unbind_all().bind(constants)?;
+        let batch = batch(columns, mode, rows).map_err(|error| {
             Error::new(ErrorKind::Internal, "the inputs cannot be put together").with_source(error)
-        })
+        })?;
+        Ok((free, batch))
     }
 
     fn names(&self, pipeline: &Pipeline, over: &[String]) -> Vec<String> {
-        let wanted = || pipeline.inputs().iter().map(|input| input.name.as_str());
-        let given = || self.0.keys().map(String::as_str);
-        let missing = wanted().filter(|name| !self.0.contains_key(*name));
-        let missing = missing.map(|name| format!("input {name:?} is missing"));
-        let unknown = given().filter(|given| wanted().all(|name| name != *given));
-        let unknown = unknown.map(|name| {
-            let hint = hint(name, wanted());
-            format!("the pipeline has no input {name:?}{hint}")
-        });
-        let stray = over.iter().filter(|name| !self.0.contains_key(*name));
-        let stray = stray.map(|name| {
-            let hint = hint(name, given());
-            format!("there is no input {name:?} to map over{hint}")
-        });
-        missing.chain(unknown).chain(stray).collect()
+        let mut faults = Vec::new();
+        let whole = pipeline.clone().whole();
+        let known = |name: &str| whole.inputs().iter().any(|input| input.name == name);
+        let bound = pipeline.bound_inputs();
+        for input in pipeline.inputs() {
+            let name = input.name.as_str();
+            let given = self.0.contains_key(name) || bound.get(name).is_some();
+            if !given && input.default.is_none() {
+                faults.push(format!("input {name:?} is missing"));
+            }
+        }
+        for name in self.0.keys().filter(|name| !known(name)) {
+            let made = whole.available_outputs().any(|output| output.name == *name);
+            faults.push(match made {
+                true => format!("{name:?} is an output of the pipeline, and cannot be given"),
+                false => {
+                    let names = pipeline.inputs().iter().map(|input| input.name.as_str());
+                    format!("the pipeline has no input {name:?}{}", hint(name, names))
+                }
+            });
+        }
+        for (position, name) in over.iter().enumerate() {
+            if over[..position].contains(name) {
+                faults.push(format!("{name:?} is mapped over twice"));
+            }
+            if !self.0.contains_key(name) && bound.get(name).is_none() {
+                let given = self.0.keys().map(String::as_str);
+                let given = given.chain(bound.iter().map(|(name, _)| name));
+                let hint = hint(name, given);
+                faults.push(format!("there is no input {name:?} to map over{hint}"));
+            }
+        }
+        faults
+    }
+}
+
+/// The number of rows of all columns together.
+fn rows(columns: &[(&str, ArrayRef)], mode: MapMode, faults: &mut Vec<String>) -> usize {
+    let lengths = columns.iter().map(|(_, column)| column.len());
+    let Some((first, rest)) = columns.split_first() else {
+        return 1;
+    };
+    match mode {
+        MapMode::Product => lengths.fold(1, |rows: usize, length| {
+            rows.checked_mul(length).unwrap_or_else(|| {
+                faults.push("the product has more rows than can be counted".into());
+                0
+            })
+        }),
+        MapMode::Zip => {
+            let rows = first.1.len();
+            if rest.iter().any(|(_, column)| column.len() != rows) {
+                let lengths = columns.iter();
+                let lengths =
+                    lengths.map(|(name, column)| format!("{name:?} has {}", column.len()));
+                let lengths = lengths.collect::<Vec<_>>().join(", ");
+                faults.push(format!(
+                    "columns that are zipped must be of one length: {lengths}"
+                ));
+            }
+            rows
+        }
     }
 }
 
 fn batch(
-    columns: &BTreeMap<&String, (ArrayRef, bool)>,
+    columns: Vec<(&str, ArrayRef)>,
+    mode: MapMode,
     rows: usize,
 ) -> Result<RecordBatch, ArrowError> {
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-    for (name, (column, mapped)) in columns {
-        let column = match mapped {
-            true => Arc::clone(column),
-            false => take(column, &UInt64Array::from_value(0, rows), None)?,
-        };
-        fields.push(Field::new(*name, column.data_type().clone(), true));
-        arrays.push(column);
+    // How many rows in a row have the same item, in a product.
+    let mut repeat = rows;
+    for (name, column) in columns {
+        fields.push(Field::new(name, column.data_type().clone(), true));
+        arrays.push(match (mode, column.len()) {
+            (MapMode::Zip, _) | (_, 0) => column,
+            (MapMode::Product, length) => {
+                repeat /= length;
+                let step = repeat.max(1);
+                let indices = (0..rows).map(|row| (row / step % length) as u64);
+                take(&column, &UInt64Array::from_iter_values(indices), None)?
+            }
+        });
     }
+    let arrays = arrays.into_iter().map(|array| array.slice(0, rows));
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays.collect(), &options)
 }
 
 /// Inputs by name: `inputs! { text: "Hello", factor: 2.0 }`.
 ///
 /// ```
-/// use hypernodes_graph::{Node, Pipeline, inputs};
+/// use hypernodes_graph::{MapMode, Node, Pipeline, inputs};
 ///
 /// let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| x + 1)])?;
-/// let columns = inputs! { x: [1_i64, 2] }.columns(&pipeline, &["x".into()])?;
+/// let given = inputs! { x: [1_i64, 2] };
+/// let (_, columns) = given.prepare(&pipeline, &["x".into()], MapMode::Zip)?;
 /// assert_eq!(columns.num_rows(), 2);
 /// # Ok::<(), hypernodes_graph::Error>(())
 /// ```

@@ -18,7 +18,7 @@ use arrow::datatypes::DataType;
 pub(crate) use array::downcast;
 pub use array::{BatchOutput, ColumnArray};
 pub use conform::{conform, meet, reads};
-pub use input::{InputValue, Inputs, IntoInput};
+pub use input::{InputValue, Inputs, IntoInput, items};
 pub use list::{ListColumn, ListItem};
 pub use text::{BytesColumn, TextColumn};
 

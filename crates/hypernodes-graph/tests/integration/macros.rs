@@ -47,7 +47,7 @@ fn call(node: &Node, arrays: &[ArrayRef]) -> Result<ArrayRef, Box<dyn Error + Se
         Call::Rows(kernel) | Call::Batch(kernel) => kernel
             .call(&Columns::new(arrays, &[], rows, None))
             .map_err(|failure| failure.error),
-        Call::Async(_) => Err("an async node".into()),
+        other => Err(format!("{other:?} is no sync function").into()),
     }
 }
 
@@ -142,7 +142,7 @@ fn async_functions_borrow_columns_and_shared_values() {
     let made = call_async(
         scaled,
         vec![Int64Array::from(vec![1, 2]).into_arc()],
-        &[Arc::new(10_i64)],
+        &[SharedValue::new(10_i64)],
     );
     assert_eq!(made.as_primitive::<Int64Type>().values(), &[10, 20]);
     assert_eq!(scaled.shared()[0].name, "factor");

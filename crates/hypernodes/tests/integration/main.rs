@@ -4,5 +4,6 @@
 
 mod engines;
 mod failures;
+mod nesting;
 mod queries;
 mod running;
