@@ -68,7 +68,7 @@ fn p08_a_cycle_is_told_with_its_path() {
 fn p09_a_node_that_reads_its_own_output_is_a_fault() {
     assert_eq!(
         faults(vec![node("x", "x")]),
-        "node \"x\" reads its own output \"x\""
+        "node \"x\" reads its own output"
     );
 }
 
