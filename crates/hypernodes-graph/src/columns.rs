@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 
 use crate::shared::Lent;
 use crate::value::{
-    BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput, Unreadable, downcast,
+    BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput, Unreadable, Unwritable, downcast,
 };
 use crate::{BoxError, Error, ErrorKind};
 
@@ -41,6 +41,14 @@ impl Failure {
         Self {
             row: Some(row),
             error: Error::new(ErrorKind::InvalidInput, why).into(),
+        }
+    }
+
+    pub(crate) fn unwritable(row: usize, why: &Unwritable) -> Self {
+        let message = format!("a value cannot be held by the output column: {why}");
+        Self {
+            row: Some(row),
+            error: Error::new(ErrorKind::NodeFailed, message).into(),
         }
     }
 }
@@ -169,7 +177,9 @@ impl<'a> Columns<'a> {
                 row: Some(row),
                 error,
             })?;
-            value.append(&mut builder);
+            value
+                .append(&mut builder)
+                .map_err(|why| Failure::unwritable(row, &why))?;
         }
         Ok(R::Value::finish(builder))
     }

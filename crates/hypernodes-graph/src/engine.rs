@@ -96,5 +96,5 @@ fn get<'a, T: FromColumn<'a>>(
     if !T::OPTIONAL && array.is_null(row) {
         return Err(unreadable("is null; ask for an `Option`"));
     }
-    T::get(view, row).map_err(unreadable)
+    T::get(view, row).map_err(|why| unreadable(&why))
 }

@@ -45,7 +45,10 @@ pub trait AsyncRows: Send + Sync {
     fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// The results of `rows`, removed from here; null where none was called for.
-    fn take(&self, rows: std::ops::Range<usize>) -> ArrayRef;
+    ///
+    /// # Errors
+    /// The first row whose result the column cannot hold.
+    fn take(&self, rows: std::ops::Range<usize>) -> Result<ArrayRef, Failure>;
 }
 
 /// How a node is called.

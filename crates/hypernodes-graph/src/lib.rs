@@ -26,5 +26,6 @@ pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
 pub use shared::{Lent, SharedValue, panic_text};
 pub use value::{
     BatchOutput, BytesColumn, ColumnArray, FromColumn, InputValue, Inputs, IntoColumn, IntoInput,
-    ListColumn, ListItem, NodeOutput, Owned, TextColumn, Unreadable, conform, items, meet, reads,
+    ListColumn, ListItem, NodeOutput, Owned, TextColumn, Unreadable, Unwritable, conform, items,
+    meet, reads,
 };

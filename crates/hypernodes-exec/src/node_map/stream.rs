@@ -88,7 +88,9 @@ impl Held {
     fn take(&mut self, call: &PhysicalCall, schema: &SchemaRef) -> Result<RecordBatch> {
         let range = self.emitted..self.prefix;
         let made = match &self.rows {
-            Some(rows) => rows.take(range.clone()),
+            Some(rows) => rows
+                .take(range.clone())
+                .map_err(|failure| to_datafusion(failed(&call.bound, self.first, failure)))?,
             None => {
                 let later = self.chunks.split_off(&self.prefix);
                 let chunks = std::mem::replace(&mut self.chunks, later);

@@ -304,15 +304,17 @@ where
         })
     }
 
-    fn take(&self, rows: Range<usize>) -> ArrayRef {
+    fn take(&self, rows: Range<usize>) -> Result<ArrayRef, Failure> {
         let mut builder = V::builder(rows.len());
-        for slot in &self.values[rows] {
-            match slot.lock().take() {
-                Some(value) => value.append(&mut builder),
+        for row in rows {
+            match self.values[row].lock().take() {
+                Some(value) => value
+                    .append(&mut builder)
+                    .map_err(|why| Failure::unwritable(row, &why))?,
                 None => V::append_null(&mut builder),
             }
         }
-        V::finish(builder)
+        Ok(V::finish(builder))
     }
 }
 

@@ -346,11 +346,15 @@ impl Node {
     #[must_use]
     pub fn with_default<T: IntoColumn>(mut self, name: &str, value: T) -> Self {
         let mut builder = T::builder(1);
-        value.append(&mut builder);
+        let written = value.append(&mut builder);
         let value = T::finish(builder);
         let Definition {
             parameters, faults, ..
         } = Arc::make_mut(&mut self.0);
+        if let Err(why) = written {
+            let fault = format!("the default of {name:?} cannot be held by a column: {why}");
+            faults.push(fault);
+        }
         let names = parameters.iter().map(|known| known.name.clone());
         let names: Vec<String> = names.collect();
         match parameters.iter_mut().find(|known| known.name == name) {

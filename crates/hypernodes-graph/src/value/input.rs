@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use super::{IntoColumn, reads};
+use super::{IntoColumn, Unwritable, reads};
 use crate::{Error, ErrorKind, MapMode, Pipeline, Result, hint};
 
 /// One input: an item, or a column of items.
@@ -19,6 +19,8 @@ pub enum InputValue {
     Item(ArrayRef),
     /// Any number of rows.
     Column(ArrayRef),
+    /// A value that no column can hold exactly, and why; a run that reads it is refused.
+    Unwritable(Unwritable),
 }
 
 impl InputValue {
@@ -26,6 +28,7 @@ impl InputValue {
     pub fn data_type(&self) -> &DataType {
         match self {
             Self::Item(array) | Self::Column(array) => array.data_type(),
+            Self::Unwritable(_) => &DataType::Null,
         }
     }
 
@@ -49,27 +52,28 @@ pub trait IntoInput {
     fn into_input(self) -> InputValue;
 }
 
-fn column<T: IntoColumn>(items: impl Iterator<Item = T>) -> ArrayRef {
+fn column<T: IntoColumn>(mut items: impl Iterator<Item = T>) -> Result<ArrayRef, Unwritable> {
     let mut builder = T::builder(items.size_hint().0);
-    items.for_each(|item| item.append(&mut builder));
-    T::finish(builder)
+    items.try_for_each(|item| item.append(&mut builder))?;
+    Ok(T::finish(builder))
 }
 
 impl<T: IntoColumn> IntoInput for T {
     fn into_input(self) -> InputValue {
-        InputValue::Item(column(std::iter::once(self)))
+        let item = column(std::iter::once(self));
+        item.map_or_else(InputValue::Unwritable, InputValue::Item)
     }
 }
 
 impl<T: IntoColumn, const N: usize> IntoInput for [T; N] {
     fn into_input(self) -> InputValue {
-        InputValue::Column(column(self.into_iter()))
+        items(self)
     }
 }
 
 impl<T: IntoColumn + Clone, const N: usize> IntoInput for &[T; N] {
     fn into_input(self) -> InputValue {
-        InputValue::Column(column(self.iter().cloned()))
+        items(self.iter().cloned())
     }
 }
 
@@ -79,7 +83,7 @@ where
     Self: Iterator<Item = T>,
 {
     fn into_input(self) -> InputValue {
-        InputValue::Column(column(self))
+        items(self)
     }
 }
 
@@ -89,13 +93,19 @@ where
     Self: Iterator<Item = T>,
 {
     fn into_input(self) -> InputValue {
-        InputValue::Column(column(self))
+        items(self)
     }
 }
 
 /// The items of an iterator as a column: `inputs! { x: items(list.iter().copied()) }`.
-pub fn items<T: IntoColumn>(items: impl IntoIterator<Item = T>) -> ArrayRef {
-    column(items.into_iter())
+pub fn items<T: IntoColumn>(items: impl IntoIterator<Item = T>) -> InputValue {
+    column(items.into_iter()).map_or_else(InputValue::Unwritable, InputValue::Column)
+}
+
+impl IntoInput for InputValue {
+    fn into_input(self) -> InputValue {
+        self
+    }
 }
 
 impl IntoInput for ArrayRef {
@@ -109,14 +119,11 @@ impl IntoInput for ArrayRef {
 impl IntoInput for &[ArrayRef] {
     fn into_input(self) -> InputValue {
         let chunks: Vec<&dyn Array> = self.iter().map(AsRef::as_ref).collect();
-        InputValue::Column(match concat(&chunks) {
-            Ok(column) => column,
-            // No chunk, or chunks of several types: the first, whose type or length will not fit.
-            Err(_) => match self.first() {
-                Some(first) => Arc::clone(first),
-                None => arrow::array::new_empty_array(&DataType::Null),
-            },
-        })
+        if chunks.is_empty() {
+            return InputValue::Column(new_empty_array(&DataType::Null));
+        }
+        let refused = |error: ArrowError| InputValue::Unwritable(error.to_string().into());
+        concat(&chunks).map_or_else(refused, InputValue::Column)
     }
 }
 
@@ -169,8 +176,9 @@ impl Inputs {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`], with every fault at once: an input that is missing or
-    /// unknown or named like an output, one of another type, columns of different lengths, a
-    /// column that is not mapped over, a name in `over` that is no column or comes twice.
+    /// unknown or named like an output, one of another type, a value that no column can hold,
+    /// columns of different lengths, a column that is not mapped over, a name in `over` that is
+    /// no column or comes twice.
     pub fn prepare(
         &self,
         pipeline: &Pipeline,
@@ -189,6 +197,10 @@ impl Inputs {
                 continue;
             };
             let given = match (&value, mapped) {
+                (InputValue::Unwritable(why), _) => {
+                    faults.push(format!("{name:?} cannot be held by a column: {why}"));
+                    continue;
+                }
                 (InputValue::Item(item), true) => match item.as_list_opt::<i32>() {
                     Some(list) if list.is_null(0) => {
                         faults.push(format!("{name:?} is null, and cannot be mapped over"));

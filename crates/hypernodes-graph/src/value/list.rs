@@ -9,9 +9,11 @@ use arrow::datatypes::{
     UInt16Type, UInt32Type, UInt64Type,
 };
 
-use super::{FromColumn, IntoColumn, Unreadable};
+use super::text::fits;
+use super::{FromColumn, IntoColumn, Unreadable, Unwritable};
 
-const NULL_ITEM: Unreadable = "a list holds a null item; take `Vec<Option<T>>` to see it";
+const TOO_MANY: &str = "more than 2^31 - 1 items of lists in one batch";
+const NULL_ITEM: &str = "a list holds a null item; take `Vec<Option<T>>` to see it";
 
 /// A List column and the typed view of its flattened items.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ impl<C> ListColumn<'_, C> {
         let bounds = offsets[row] as usize..offsets[row + 1] as usize;
         match self.list.values().nulls() {
             Some(nulls) if !allowed && bounds.clone().any(|item| nulls.is_null(item)) => {
-                Err(NULL_ITEM)
+                Err(NULL_ITEM.into())
             }
             _ => Ok(bounds),
         }
@@ -100,13 +102,19 @@ impl<T: IntoColumn + ListItem> IntoColumn for Vec<T> {
         }
     }
 
-    fn append(self, builder: &mut Self::Builder) {
+    fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
         let start = builder.ends.last().copied().unwrap_or(0);
-        // More than 2^31 items in one batch wrap to a negative end, which `finish` refuses.
-        builder.ends.push(start.wrapping_add(self.len() as i32));
-        builder.valid.append_non_null();
-        self.into_iter()
-            .for_each(|item| item.append(&mut builder.items));
+        if !fits(start as usize, self.len()) {
+            Self::append_null(builder);
+            return Err(TOO_MANY.into());
+        }
+        builder.ends.push(start + self.len() as i32);
+        let mut written = Ok(());
+        for item in self {
+            written = written.and(item.append(&mut builder.items));
+        }
+        builder.valid.append(written.is_ok());
+        written
     }
 
     fn append_null(builder: &mut Self::Builder) {
@@ -163,4 +171,65 @@ slices! {
     u64 => UInt64Type,
     f32 => Float32Type,
     f64 => Float64Type,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An item without size, so that lists beyond all offsets cost nothing.
+    #[derive(Clone, Copy)]
+    struct Nothing;
+
+    impl ListItem for Nothing {}
+
+    impl IntoColumn for Nothing {
+        type Builder = Vec<Option<bool>>;
+
+        fn data_type() -> DataType {
+            DataType::Boolean
+        }
+
+        fn builder(_: usize) -> Self::Builder {
+            Vec::new()
+        }
+
+        fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
+            builder.push(None);
+            Err("nothing cannot be held".into())
+        }
+
+        fn append_null(builder: &mut Self::Builder) {
+            builder.push(None);
+        }
+
+        fn finish(builder: Self::Builder) -> ArrayRef {
+            Arc::new(arrow::array::BooleanArray::from(builder))
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_held_is_an_error_and_a_null() {
+        const BEYOND: usize = 1 << 31;
+        let mut builder = Vec::<Nothing>::builder(3);
+        let beyond: Box<[Nothing]> = Box::new([Nothing; BEYOND]);
+        let refused = beyond.into_vec().append(&mut builder);
+        assert_eq!(refused, Err(Unwritable::from(TOO_MANY)));
+        assert!(vec![Nothing, Nothing].append(&mut builder).is_err());
+        assert!(vec![].append(&mut builder).is_ok());
+        let column = Vec::<Nothing>::finish(builder);
+        assert_eq!(column.len(), 3);
+        assert!(column.is_null(0) && column.is_null(1) && column.is_valid(2));
+    }
+
+    #[test]
+    fn bytes_beyond_the_offsets_are_refused() {
+        // Never touched, so never more than an address.
+        let beyond = vec![0_u8; 1 << 31];
+        let mut builder = <&[u8] as IntoColumn>::builder(2);
+        assert!(beyond.as_slice().append(&mut builder).is_err());
+        assert!(b"held".as_slice().append(&mut builder).is_ok());
+        let column = <&[u8] as IntoColumn>::finish(builder);
+        assert!(column.is_null(0) && column.is_valid(1));
+    }
 }

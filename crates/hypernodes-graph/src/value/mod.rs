@@ -12,6 +12,8 @@ mod option;
 mod primitive;
 mod text;
 
+use std::borrow::Cow;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
@@ -23,7 +25,10 @@ pub use list::{ListColumn, ListItem};
 pub use text::{BytesColumn, TextColumn};
 
 /// Why one row of a column cannot be read as the type a function asks for.
-pub type Unreadable = &'static str;
+pub type Unreadable = Cow<'static, str>;
+
+/// Why a column cannot hold exactly what a function returned.
+pub type Unwritable = Cow<'static, str>;
 
 /// A type that a function may take as a parameter: one row of an Arrow column.
 ///
@@ -52,6 +57,9 @@ pub trait FromColumn<'a>: Sized {
     fn column(array: &'a ArrayRef) -> Option<Self::Column>;
 
     /// The value at `row`, which is in bounds and, unless `OPTIONAL`, not null.
+    ///
+    /// # Errors
+    /// If the row holds what the type cannot, such as a null item under `Vec<i64>`.
     fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable>;
 }
 
@@ -80,8 +88,11 @@ pub trait IntoColumn: Sized {
     /// An empty builder with room for `rows` rows.
     fn builder(rows: usize) -> Self::Builder;
 
-    /// Appends one row.
-    fn append(self, builder: &mut Self::Builder);
+    /// Appends one row: the value or, if that cannot be held exactly, a null.
+    ///
+    /// # Errors
+    /// If the column cannot hold the value exactly. Nothing is ever rounded or cut.
+    fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable>;
 
     /// Appends a null row.
     fn append_null(builder: &mut Self::Builder);

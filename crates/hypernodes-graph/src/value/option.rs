@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
-use super::{FromColumn, IntoColumn, Unreadable};
+use super::{FromColumn, IntoColumn, Unreadable, Unwritable};
 
 impl<'a, T: FromColumn<'a>> FromColumn<'a> for Option<T> {
     type Column = (Option<&'a NullBuffer>, T::Column);
@@ -40,10 +40,13 @@ impl<T: IntoColumn> IntoColumn for Option<T> {
     }
 
     #[inline]
-    fn append(self, builder: &mut Self::Builder) {
+    fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
         match self {
             Some(value) => value.append(builder),
-            None => T::append_null(builder),
+            None => {
+                T::append_null(builder);
+                Ok(())
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use super::{FromColumn, IntoColumn, Owned, Unreadable};
+use super::{FromColumn, IntoColumn, Owned, Unreadable, Unwritable};
 
 macro_rules! primitives {
     ($($native:ty => $arrow:ty),* $(,)?) => {$(
@@ -45,8 +45,9 @@ macro_rules! primitives {
             }
 
             #[inline]
-            fn append(self, builder: &mut Self::Builder) {
+            fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
                 builder.append_value(self);
+                Ok(())
             }
 
             #[inline]
@@ -103,8 +104,9 @@ impl IntoColumn for bool {
     }
 
     #[inline]
-    fn append(self, builder: &mut Self::Builder) {
+    fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
         builder.append_value(self);
+        Ok(())
     }
 
     #[inline]

@@ -8,7 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::DataType;
 
-use super::{FromColumn, IntoColumn, Unreadable};
+use super::{FromColumn, IntoColumn, Unreadable, Unwritable};
+
+const TOO_LONG: &str = "more than 2 GiB of text or bytes in one batch";
 
 /// A column of text: Utf8, LargeUtf8 or Utf8View.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +86,13 @@ impl<'a> FromColumn<'a> for &'a [u8] {
     }
 }
 
+/// Whether 32-bit offsets reach the end of `more` bytes or items after `held`.
+#[inline]
+pub(super) fn fits(held: usize, more: usize) -> bool {
+    held.checked_add(more)
+        .is_some_and(|end| i32::try_from(end).is_ok())
+}
+
 macro_rules! owned {
     ($($owned:ty, $borrowed:ty, $column:ident, $builder:ty);* $(;)?) => {$(
         impl<'a> FromColumn<'a> for $owned {
@@ -115,8 +124,13 @@ macro_rules! owned {
             }
 
             #[inline]
-            fn append(self, builder: &mut Self::Builder) {
+            fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
+                if !fits(builder.values_slice().len(), self.len()) {
+                    builder.append_null();
+                    return Err(TOO_LONG.into());
+                }
                 builder.append_value(self);
+                Ok(())
             }
 
             #[inline]
@@ -141,8 +155,8 @@ macro_rules! owned {
             }
 
             #[inline]
-            fn append(self, builder: &mut Self::Builder) {
-                builder.append_value(self);
+            fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
+                <&$borrowed>::append(&self, builder)
             }
 
             #[inline]

@@ -64,7 +64,7 @@ fn call_async(node: &Node, arrays: Vec<ArrayRef>, shared: &[SharedValue]) -> Arr
         let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(poll, Poll::Ready(Ok(()))));
     }
-    rows.take(0..count)
+    rows.take(0..count).unwrap()
 }
 
 fn texts(values: &[Option<&str>]) -> ArrayRef {
