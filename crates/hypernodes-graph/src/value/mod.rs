@@ -38,8 +38,8 @@ pub type Unwritable = Cow<'static, str>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a column",
     label = "not a column type",
-    note = "a parameter is a bool, an integer, a float, `&str`, `String`, `&[u8]`, a slice or `Vec` of these, or an `Option` of one",
-    note = "mark it `#[shared]` and take it by reference if it is a resource rather than a column"
+    note = "a number or bool is taken by value, text as `&str` or `String`, bytes as `&[u8]`, a list as a slice of numbers or a `Vec`; `Option` of any sees nulls",
+    note = "a model, client or other resource is a `&T` parameter marked `#[shared]`"
 )]
 pub trait FromColumn<'a>: Sized {
     /// The typed view of a whole array, made once per batch.
@@ -105,7 +105,8 @@ pub trait IntoColumn: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a node may return",
     label = "not a column type, nor a `Result` of one",
-    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, or a `Result` of one"
+    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, or a `Result` of one",
+    note = "the error of a `Result` is `Send`, `Sync` and a `std::error::Error`, or converts into a box of one, as `String` does"
 )]
 pub trait NodeOutput {
     /// The column value.

@@ -3,3 +3,4 @@
 #![expect(clippy::panic, reason = "a test may panic")]
 
 mod macros;
+mod mistakes;

@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use hypernodes_macros::node;
+
+#[node]
+struct Score(f64);
+
+fn main() {}

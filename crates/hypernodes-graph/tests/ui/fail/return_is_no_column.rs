@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+use hypernodes_macros::node;
+
+struct Score;
+
+#[node]
+fn scored(text: &str) -> Score {
+    Score
+}
+
+fn main() {}
