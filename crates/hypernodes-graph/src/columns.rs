@@ -23,18 +23,22 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn unexpected(arrays: &[ArrayRef], index: usize, wanted: &DataType) -> Self {
-        let given = arrays.get(index).map(|array| array.data_type().to_string());
-        Self::internal(format!(
-            "argument {index} came as {given:?} instead of {wanted}"
-        ))
-    }
-
     pub(crate) fn internal(message: String) -> Self {
         Self {
             row: None,
             error: Error::new(ErrorKind::Internal, message).into(),
         }
+    }
+
+    pub(crate) fn unexpected(array: &ArrayRef, index: usize, wanted: &DataType) -> Self {
+        let given = array.data_type();
+        Self::internal(format!(
+            "argument {index} came as {given} instead of {wanted}"
+        ))
+    }
+
+    fn missing(index: usize) -> Self {
+        Self::internal(format!("argument {index} did not come"))
     }
 
     pub(crate) fn unreadable(row: usize, why: Unreadable) -> Self {
@@ -115,10 +119,11 @@ impl<'a> Columns<'a> {
     /// Argument `index` as a whole array.
     ///
     /// # Errors
-    /// If it is not of that type in any layout, a fault of the engine.
+    /// The first row whose value `T` cannot hold exactly; if the array is not of that type in
+    /// any layout, a fault of the engine.
     pub fn array<T: ColumnArray>(&self, index: usize) -> Result<T, Failure> {
-        let found = self.arrays.get(index).and_then(downcast);
-        found.ok_or_else(|| Failure::unexpected(self.arrays, index, &T::column_type()))
+        let array = self.arrays.get(index);
+        downcast(array.ok_or_else(|| Failure::missing(index))?, index)
     }
 
     /// The shared value at `index`.
@@ -134,18 +139,22 @@ impl<'a> Columns<'a> {
     /// What a batch function made of these columns, if it has one row for each of theirs.
     ///
     /// # Errors
-    /// The user's error, or that the length is wrong.
+    /// The user's error, or that the length or the type is wrong.
     pub fn whole<R: BatchOutput>(&self, output: R) -> Result<ArrayRef, Failure> {
         let array = output
-            .into_array()
+            .into_output()
             .map_err(|error| Failure { row: None, error })?;
-        if array.len() == self.rows {
-            return Ok(array);
-        }
         let (made, rows) = (array.len(), self.rows);
-        let message = format!(
-            "the batch function returned {made} rows for {rows}; it must return one for each"
-        );
+        let (given, declared) = (array.data_type(), R::Array::column_type());
+        let message = if made != rows {
+            format!(
+                "the batch function returned {made} rows for {rows}; it must return one for each"
+            )
+        } else if *given != declared {
+            format!("the batch function returned a column of {given} instead of {declared}")
+        } else {
+            return Ok(array);
+        };
         Err(Failure {
             row: None,
             error: Error::new(ErrorKind::NodeFailed, message).into(),
@@ -203,9 +212,7 @@ pub(crate) fn reader<'a, T: FromColumn<'a>>(
     arrays: &'a [ArrayRef],
     index: usize,
 ) -> Result<Reader<'a, T>, Failure> {
-    arrays
-        .get(index)
-        .and_then(T::column)
-        .map(Reader)
-        .ok_or_else(|| Failure::unexpected(arrays, index, &T::data_type()))
+    let array = arrays.get(index).ok_or_else(|| Failure::missing(index))?;
+    let view = T::column(array).map(Reader);
+    view.ok_or_else(|| Failure::unexpected(array, index, &T::data_type()))
 }

@@ -1,14 +1,21 @@
 //! Whole arrays, for batch functions.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, DurationMicrosecondArray,
+    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, StringArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array,
     UInt64Array,
 };
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::error::ArrowError;
+
+use super::conform;
+use super::temporal::utc;
+use crate::columns::Failure;
 
 use super::{InputValue, IntoInput};
 
@@ -18,22 +25,37 @@ use super::{InputValue, IntoInput};
     label = "not an array of a known column type",
     note = "take and return `Int64Array`, `Float64Array`, `BooleanArray`, `StringArray` and the like; a dictionary or a view is read as its plain array"
 )]
-pub trait ColumnArray: Array + Clone + 'static {
+pub trait ColumnArray: Clone + 'static {
     /// The column's type.
     fn column_type() -> DataType;
+
+    /// This array, if `array` is one.
+    fn from_array(array: &ArrayRef) -> Option<Self>;
+
+    /// The column; one of another type than [`ColumnArray::column_type`] is refused.
+    fn into_array(self) -> ArrayRef;
 }
 
 macro_rules! arrays {
-    ($($array:ident => $data_type:ident),* $(,)?) => {$(
+    ($($array:ident => $data_type:expr),* $(,)?) => {$(
         impl ColumnArray for $array {
             fn column_type() -> DataType {
-                DataType::$data_type
+                use DataType::*;
+                $data_type
+            }
+
+            fn from_array(array: &ArrayRef) -> Option<Self> {
+                array.as_any().downcast_ref::<Self>().cloned()
+            }
+
+            fn into_array(self) -> ArrayRef {
+                Arc::new(self)
             }
         }
 
         impl IntoInput for $array {
             fn into_input(self) -> InputValue {
-                InputValue::Column(Arc::new(self))
+                InputValue::Column(self.into_array())
             }
         }
     )*};
@@ -54,21 +76,87 @@ arrays! {
     StringArray => Utf8,
     BinaryArray => Binary,
     Date32Array => Date32,
+    Time64MicrosecondArray => Time64(TimeUnit::Microsecond),
+    TimestampMicrosecondArray => Timestamp(TimeUnit::Microsecond, None),
+    DurationMicrosecondArray => Duration(TimeUnit::Microsecond),
 }
 
-/// The array as `T`, converted from another layout of the same type if need be.
-pub(crate) fn downcast<T: ColumnArray>(array: &ArrayRef) -> Option<T> {
-    if let Some(array) = array.as_any().downcast_ref::<T>() {
-        return Some(array.clone());
+/// Instants: a `TimestampMicrosecondArray` in UTC, where that alone is a timestamp of no zone.
+#[derive(Debug, Clone)]
+pub struct UtcTimestampArray(pub TimestampMicrosecondArray);
+
+impl Deref for UtcTimestampArray {
+    type Target = TimestampMicrosecondArray;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
-    let plain = cast(array, &T::column_type()).ok()?;
-    plain.as_any().downcast_ref::<T>().cloned()
+}
+
+impl IntoInput for UtcTimestampArray {
+    fn into_input(self) -> InputValue {
+        InputValue::Column(self.into_array())
+    }
+}
+
+impl ColumnArray for UtcTimestampArray {
+    fn column_type() -> DataType {
+        utc()
+    }
+
+    fn from_array(array: &ArrayRef) -> Option<Self> {
+        TimestampMicrosecondArray::from_array(array).map(Self)
+    }
+
+    fn into_array(self) -> ArrayRef {
+        self.0.with_timezone("UTC").into_array()
+    }
+}
+
+/// The array as `T`, converted from another layout or unit of the same type if need be.
+///
+/// # Errors
+/// The first row that the unit of `T` cannot hold exactly; a fault of the engine if the array
+/// is of another type.
+pub(crate) fn downcast<T: ColumnArray>(array: &ArrayRef, index: usize) -> Result<T, Failure> {
+    let wanted = T::column_type();
+    let unexpected = || Failure::unexpected(array, index, &wanted);
+    let array = conform(array, &wanted).map_err(|_| unexpected())?;
+    let array = match array.data_type() {
+        given if *given == wanted => array,
+        given if given.is_temporal() => in_unit(&array, &wanted)?,
+        _ => strictly(&array, &wanted).map_err(|_| unexpected())?,
+    };
+    T::from_array(&array).ok_or_else(unexpected)
+}
+
+fn strictly(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(array, wanted, &options)
+}
+
+/// The times of `array` in the unit of `wanted`, if that can be undone.
+fn in_unit(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, Failure> {
+    let made = |array: &ArrayRef| {
+        let made = strictly(array, wanted).ok()?;
+        let back = strictly(&made, array.data_type()).ok()?;
+        (&back == array).then_some(made)
+    };
+    made(array).ok_or_else(|| {
+        let row = (0..array.len()).find(|row| made(&array.slice(*row, 1)).is_none());
+        let why = format!("a value of {} is not exact as {wanted}", array.data_type());
+        Failure::unreadable(row.unwrap_or_default(), why.into())
+    })
 }
 
 /// What a batch function may return: an array, or a `Result` of one with any error type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a batch function may return",
-    label = "not an array type, nor a `Result` of one"
+    label = "not an array type, nor a `Result` of one",
+    note = "return an array such as `Int64Array` or `StringArray`, with a row for each row of the arguments"
 )]
 pub trait BatchOutput {
     /// The array.
@@ -78,22 +166,45 @@ pub trait BatchOutput {
     ///
     /// # Errors
     /// The user's error.
-    fn into_array(self) -> Result<ArrayRef, crate::BoxError>;
+    fn into_output(self) -> Result<ArrayRef, crate::BoxError>;
 }
 
 impl<T: ColumnArray> BatchOutput for T {
     type Array = T;
 
-    fn into_array(self) -> Result<ArrayRef, crate::BoxError> {
-        Ok(Arc::new(self))
+    fn into_output(self) -> Result<ArrayRef, crate::BoxError> {
+        Ok(self.into_array())
     }
 }
 
 impl<T: ColumnArray, E: Into<crate::BoxError>> BatchOutput for Result<T, E> {
     type Array = T;
 
-    fn into_array(self) -> Result<ArrayRef, crate::BoxError> {
-        self.map(|array| Arc::new(array) as ArrayRef)
-            .map_err(Into::into)
+    fn into_output(self) -> Result<ArrayRef, crate::BoxError> {
+        self.map(T::into_array).map_err(Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{TimestampNanosecondArray, TimestampSecondArray};
+
+    use super::*;
+
+    #[test]
+    fn a_unit_is_changed_if_that_loses_nothing() {
+        let zoned = |array: TimestampNanosecondArray| -> ArrayRef {
+            Arc::new(array.with_timezone("Europe/Berlin"))
+        };
+        let exact = zoned(vec![Some(1_000), None].into());
+        let read = downcast::<UtcTimestampArray>(&exact, 0).expect("whole microseconds");
+        assert_eq!((read.value(0), read.is_null(1)), (1, true));
+        assert_eq!(read.data_type(), &utc());
+        let fine = zoned(vec![1_000, 1_001].into());
+        let failure = downcast::<UtcTimestampArray>(&fine, 0).expect_err("one nanosecond");
+        assert_eq!(failure.row, Some(1));
+        let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, i64::MAX]));
+        let failure = downcast::<TimestampMicrosecondArray>(&far, 0).expect_err("too far");
+        assert_eq!(failure.row, Some(1));
     }
 }

@@ -216,7 +216,7 @@ mod tests {
         let refused = beyond.into_vec().append(&mut builder);
         assert_eq!(refused, Err(Unwritable::from(TOO_MANY)));
         assert!(vec![Nothing, Nothing].append(&mut builder).is_err());
-        assert!(vec![].append(&mut builder).is_ok());
+        assert!(Vec::<Nothing>::new().append(&mut builder).is_ok());
         let column = Vec::<Nothing>::finish(builder);
         assert_eq!(column.len(), 3);
         assert!(column.is_null(0) && column.is_null(1) && column.is_valid(2));

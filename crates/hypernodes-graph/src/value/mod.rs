@@ -10,6 +10,9 @@ mod input;
 mod list;
 mod option;
 mod primitive;
+mod temporal;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::borrow::Cow;
@@ -18,10 +21,11 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
 pub(crate) use array::downcast;
-pub use array::{BatchOutput, ColumnArray};
+pub use array::{BatchOutput, ColumnArray, UtcTimestampArray};
 pub use conform::{conform, meet, reads};
 pub use input::{InputValue, Inputs, IntoInput, items};
 pub use list::{ListColumn, ListItem};
+pub use temporal::{DateColumn, TicksColumn};
 pub use text::{BytesColumn, TextColumn};
 
 /// Why one row of a column cannot be read as the type a function asks for.

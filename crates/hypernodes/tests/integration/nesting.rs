@@ -5,7 +5,9 @@ use hypernodes::prelude::*;
 fn doubled() -> Result<Pipeline> {
     Pipeline::new([
         Node::map("doubled", ["x"], |x: i64| 2 * x),
-        Node::map("shifted", ["doubled", "by"], |doubled: i64, by: i64| doubled + by),
+        Node::map("shifted", ["doubled", "by"], |doubled: i64, by: i64| {
+            doubled + by
+        }),
     ])
     .map(|pipeline| pipeline.with_name("inner"))
 }

@@ -1,0 +1,171 @@
+//! Every type written to a column and read back, at its limits and with nulls.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::*;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+
+use super::*;
+
+fn written<T: IntoColumn>(values: Vec<T>) -> Result<ArrayRef, Unwritable> {
+    let mut builder = T::builder(values.len());
+    values
+        .into_iter()
+        .try_for_each(|value| value.append(&mut builder))?;
+    Ok(T::finish(builder))
+}
+
+fn read<T: for<'a> FromColumn<'a>>(array: &ArrayRef) -> Result<Vec<Option<T>>, Unreadable> {
+    let array = conform(array, &T::data_type()).map_err(|error| error.to_string())?;
+    let view = Option::<T>::column(&array).ok_or("no view")?;
+    (0..array.len())
+        .map(|row| Option::get(&view, row))
+        .collect()
+}
+
+/// The values, and a null after each, come back as they were, from a slice too.
+fn check<T>(values: Vec<T>) -> Result<(), Unreadable>
+where
+    T: for<'a> FromColumn<'a> + IntoColumn + Clone + PartialEq + Debug,
+{
+    let values: Vec<Option<T>> = values.into_iter().flat_map(|v| [Some(v), None]).collect();
+    let column = written(values.clone())?;
+    assert_eq!(column.data_type(), &<T as IntoColumn>::data_type());
+    assert_eq!(
+        <T as FromColumn>::data_type(),
+        <T as IntoColumn>::data_type()
+    );
+    assert_eq!(read::<T>(&column)?, values);
+    assert_eq!(read::<T>(&column.slice(1, column.len() - 1))?, values[1..]);
+    let nothing = written(vec![None::<T>, None])?;
+    assert_eq!(nothing.null_count(), 2);
+    assert_eq!(
+        read::<T>(&(Arc::new(NullArray::new(1)) as ArrayRef))?,
+        [None]
+    );
+    Ok(())
+}
+
+fn refused<T: IntoColumn>(value: T) -> String {
+    let mut builder = T::builder(1);
+    let why = value
+        .append(&mut builder)
+        .expect_err("a value that no column holds");
+    assert!(T::finish(builder).is_null(0), "a refused row is null");
+    why.into_owned()
+}
+
+fn at(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).expect("in range")
+}
+
+#[test]
+fn numbers_text_bytes_and_lists_round_trip() -> Result<(), Unreadable> {
+    check(vec![true, false])?;
+    check(vec![i8::MIN, i8::MAX])?;
+    check(vec![u8::MIN, u8::MAX])?;
+    check(vec![i64::MIN, 0, i64::MAX])?;
+    check(vec![u64::MIN, u64::MAX])?;
+    check(vec![f32::MIN, f32::MIN_POSITIVE, f32::INFINITY])?;
+    check(vec![f64::MIN, f64::MIN_POSITIVE, f64::NEG_INFINITY])?;
+    check(vec![
+        String::new(),
+        "naïve 日本語 🦊".into(),
+        "long ".repeat(10_000),
+    ])?;
+    check(vec![Vec::new(), vec![0_u8, 255]])?;
+    check(vec![vec![], vec![i64::MIN, i64::MAX]])?;
+    check(vec![vec![Some(String::new()), None], vec![]])?;
+    check(vec![vec![vec![1.5_f64], vec![]], vec![]])?;
+    check(vec![vec![NaiveDate::MIN], vec![]])
+}
+
+#[test]
+fn times_round_trip() -> Result<(), Unreadable> {
+    let last = NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999).expect("a time");
+    check(vec![NaiveDate::MIN, NaiveDate::MAX])?;
+    check(vec![NaiveTime::MIN, last])?;
+    let (first, last) = (
+        at(-8_334_601_228_800_000_000),
+        at(8_210_266_876_799_999_999),
+    );
+    check(vec![first, at(-1), at(0), last])?;
+    check(vec![
+        first.naive_utc(),
+        at(-1).naive_utc(),
+        last.naive_utc(),
+    ])?;
+    let limits = [i64::MIN, -1, 0, 1, i64::MAX].map(TimeDelta::microseconds);
+    check(limits.to_vec())?;
+    check(vec![Duration::ZERO, Duration::from_micros(i64::MAX as u64)])
+}
+
+#[test]
+fn times_are_read_in_any_unit() -> Result<(), Unreadable> {
+    let nanos = TimestampNanosecondArray::from(vec![-1]);
+    let instant = DateTime::from_timestamp_nanos(-1);
+    assert_eq!(
+        read(&nanos.clone().into_column())?,
+        [Some(instant.naive_utc())]
+    );
+    let zoned = nanos.with_timezone("Europe/Berlin").into_column();
+    assert_eq!(read(&zoned)?, [Some(instant)]);
+    assert!(
+        read::<NaiveDateTime>(&zoned).is_err(),
+        "a zone is not dropped"
+    );
+    let seconds = TimestampSecondArray::from(vec![i64::MAX]).into_column();
+    assert!(read::<NaiveDateTime>(&seconds).is_err());
+    let noon = NaiveTime::from_hms_opt(12, 0, 0);
+    assert_eq!(
+        read(&Time32SecondArray::from(vec![43_200]).into_column())?,
+        [noon]
+    );
+    let noon = Time64NanosecondArray::from(vec![43_200_000_000_001]).into_column();
+    assert_eq!(read(&noon)?, [NaiveTime::from_hms_nano_opt(12, 0, 0, 1)]);
+    let midnight = Time32SecondArray::from(vec![86_400]).into_column();
+    assert!(read::<NaiveTime>(&midnight).is_err());
+    let before = DurationMillisecondArray::from(vec![-1]).into_column();
+    assert_eq!(read(&before)?, [Some(TimeDelta::milliseconds(-1))]);
+    assert!(read::<Duration>(&before).is_err());
+    let days = Date64Array::from(vec![-86_400_000]).into_column();
+    assert_eq!(read(&days)?, [NaiveDate::from_ymd_opt(1969, 12, 31)]);
+    assert!(read::<NaiveDate>(&Date64Array::from(vec![1]).into_column()).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_time_that_no_count_of_microseconds_is_is_refused() {
+    let fine = DateTime::from_timestamp_nanos(1);
+    for why in [
+        refused(fine),
+        refused(fine.naive_utc()),
+        refused(fine.time()),
+        refused(TimeDelta::nanoseconds(-1)),
+        refused(Duration::from_nanos(1)),
+        // A leap second.
+        refused(NaiveTime::from_hms_milli_opt(23, 59, 59, 1_000).expect("a time")),
+    ] {
+        assert!(why.contains("no exact count of microseconds"), "{why}");
+    }
+    for why in [
+        refused(Duration::MAX - Duration::from_nanos(999)),
+        refused(TimeDelta::MAX),
+    ] {
+        assert!(why.contains("microseconds"), "{why}");
+    }
+    assert!(refused(Duration::from_secs(u64::MAX)).contains("range"));
+    assert!(refused(vec![fine]).contains("no exact count"));
+}
+
+trait IntoColumnRef {
+    fn into_column(self) -> ArrayRef;
+}
+
+impl<A: Array + 'static> IntoColumnRef for A {
+    fn into_column(self) -> ArrayRef {
+        Arc::new(self)
+    }
+}
