@@ -26,6 +26,6 @@ pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
 pub use shared::{Lent, SharedValue, panic_text};
 pub use value::{
     BatchOutput, BytesColumn, ColumnArray, DateColumn, FromColumn, InputValue, Inputs, IntoColumn,
-    IntoInput, ListColumn, ListItem, NodeOutput, Owned, TextColumn, TicksColumn, Unreadable,
-    Unwritable, UtcTimestampArray, conform, items, meet, reads,
+    IntoInput, ListColumn, ListItem, NodeOutput, Owned, StructColumn, TextColumn, TicksColumn,
+    Unreadable, Unwritable, UtcTimestampArray, conform, items, meet, reads,
 };

@@ -78,15 +78,19 @@ pub(crate) fn check(options: &Options, function: &ItemFn) -> Result<Checked> {
             None
         }
     };
-    let all = faults.into_iter().reduce(|mut all, fault| {
-        all.combine(fault);
-        all
-    });
-    match (all, output) {
+    match (all(faults), output) {
         (None, Some(output)) => Ok(Checked { parameters, output }),
         (Some(faults), _) => Err(faults),
         (None, None) => Err(Error::new(signature.span(), "a node returns a value")),
     }
+}
+
+/// All faults as one error, if there is any.
+pub(crate) fn all(faults: Vec<Error>) -> Option<Error> {
+    faults.into_iter().reduce(|mut all, fault| {
+        all.combine(fault);
+        all
+    })
 }
 
 fn check_options(options: &Options, is_async: bool, faults: &mut Vec<Error>) {

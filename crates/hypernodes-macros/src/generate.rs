@@ -55,6 +55,17 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
     };
     let make = quote_spanned! { checked.output.span() => #krate::#make::<#returned, _> };
     let settings = settings(&krate, options);
+    let arity = (options.outputs.len() > 1 && !options.batch).then(|| {
+        let (first, named) = (&options.outputs[0], options.outputs.len());
+        let span = checked.output.span();
+        let krate = home_at(span);
+        let value = quote_spanned! { span => <#returned as #krate::NodeOutput>::Value };
+        let arity = quote_spanned! { span => <#value as #krate::StructColumn>::ARITY };
+        let message = "`outputs` names as many columns as the function returns";
+        quote_spanned! { first.span() =>
+            const _: () = ::std::assert!(#arity == #named, #message);
+        }
+    });
     let defaults = checked.parameters.iter().filter_map(|parameter| {
         let (name, default) = (&parameter.name, parameter.default.as_ref()?);
         let owned = &parameter.written;
@@ -71,6 +82,8 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
         #[allow(non_camel_case_types)]
         #[doc(hidden)]
         #visibility enum #ident {}
+
+        #arity
 
         impl #krate::NodeFunction for #ident {
             fn node() -> #krate::Node {
@@ -204,6 +217,11 @@ fn with_lifetimes(written: &Type, lifetime: &str) -> Type {
 
 /// The module of the library that expansions call, under whatever name the user's crate has it.
 pub(crate) fn home() -> TokenStream {
+    home_at(Span::call_site())
+}
+
+/// The same at the user's token, so that errors point there.
+pub(crate) fn home_at(span: Span) -> TokenStream {
     let found = crate_name("hypernodes").map(|found| (found, "hypernodes"));
     let found =
         found.or_else(|_| crate_name("hypernodes-graph").map(|found| (found, "hypernodes_graph")));
@@ -212,6 +230,6 @@ pub(crate) fn home() -> TokenStream {
         Ok((FoundCrate::Itself, own)) => own.to_owned(),
         Err(_) => "hypernodes".to_owned(),
     };
-    let krate = Ident::new(&name, Span::call_site());
-    quote!(::#krate::expansion)
+    let krate = Ident::new(&name, span);
+    quote_spanned!(span => ::#krate::expansion)
 }

@@ -1,4 +1,4 @@
-//! The macros of hypernodes: `#[node]` and `nodes!`.
+//! The macros of hypernodes: `#[node]`, `nodes!` and `#[derive(Column)]`.
 //!
 //! A macro saves typing and points errors at the right token, no more: whatever it makes can be
 //! made with `Node::map`, `Node::map_async` or `Node::batch`. Parameter types are never judged
@@ -6,6 +6,7 @@
 //! The user's documentation of these macros is on the `hypernodes` crate.
 
 mod check;
+mod column;
 mod generate;
 mod list;
 mod parse;
@@ -27,6 +28,14 @@ pub fn node(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     parse::strip(&mut function);
     quote! { #function #expansion }.into()
+}
+
+/// Makes a struct a column type; see the `hypernodes` crate.
+#[proc_macro_derive(Column, attributes(column))]
+pub fn column(item: TokenStream) -> TokenStream {
+    column::derive(&parse_macro_input!(item as syn::DeriveInput))
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 /// A list of nodes; see the `hypernodes` crate.

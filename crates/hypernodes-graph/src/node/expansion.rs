@@ -3,16 +3,20 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::ArrayRef;
-
 use super::function::slots;
 use crate::columns::{Columns, Failure};
 use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
-use crate::value::{BatchOutput, ColumnArray, FromColumn, IntoColumn, NodeOutput};
+use crate::value::{BatchOutput, ColumnArray};
 use crate::{Identity, Parameter, SharedParameter, SharedValue};
 
 pub use super::function::{argument, settle};
-pub use crate::{Node, NodeFunction, Settings};
+pub use crate::value::{FieldColumn, StructBuilder, field_written, struct_type};
+pub use crate::{
+    FromColumn, IntoColumn, ListItem, Node, NodeFunction, NodeOutput, Owned, Settings,
+};
+pub use crate::{StructColumn, Unreadable, Unwritable};
+pub use arrow::array::ArrayRef;
+pub use arrow::datatypes::DataType;
 
 /// The identity of one `#[node]` function, made when first asked for.
 #[derive(Debug, Default)]
@@ -46,7 +50,7 @@ pub struct Face {
 }
 
 impl Face {
-    fn node(self, data_type: arrow::datatypes::DataType, call: Call) -> Node {
+    fn node(self, data_type: DataType, call: Call) -> Node {
         Node::made(
             self.identity,
             self.name,

@@ -68,7 +68,8 @@ impl<'a, T: FromColumn<'a> + ListItem> FromColumn<'a> for Vec<T> {
 /// is Binary.
 #[diagnostic::on_unimplemented(
     message = "a `Vec` of `{Self}` is not a column type",
-    label = "not an item of a list column"
+    label = "not an item of a list column",
+    note = "an item is any column type but `u8`; a struct becomes one by `#[derive(Column)]`"
 )]
 pub trait ListItem {}
 

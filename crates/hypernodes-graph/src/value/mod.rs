@@ -10,6 +10,7 @@ mod input;
 mod list;
 mod option;
 mod primitive;
+mod structure;
 mod temporal;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use array::{BatchOutput, ColumnArray, UtcTimestampArray};
 pub use conform::{conform, meet, reads};
 pub use input::{InputValue, Inputs, IntoInput, items};
 pub use list::{ListColumn, ListItem};
+pub use structure::{FieldColumn, StructBuilder, StructColumn, field_written, struct_type};
 pub use temporal::{DateColumn, TicksColumn};
 pub use text::{BytesColumn, TextColumn};
 
@@ -43,6 +45,7 @@ pub type Unwritable = Cow<'static, str>;
     message = "`{Self}` cannot be read from a column",
     label = "not a column type",
     note = "a number or bool is taken by value, text as `&str` or `String`, bytes as `&[u8]`, a list as a slice of numbers or a `Vec`; `Option` of any sees nulls",
+    note = "a struct of columns is one by `#[derive(Column)]`",
     note = "a model, client or other resource is a `&T` parameter marked `#[shared]`"
 )]
 pub trait FromColumn<'a>: Sized {
@@ -68,6 +71,12 @@ pub trait FromColumn<'a>: Sized {
 }
 
 /// A parameter type that borrows nothing from its array.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from a column",
+    label = "not a column type that borrows nothing",
+    note = "a number or bool is taken by value, text as `String`, bytes as `Vec<u8>`, a list as a `Vec`; `Option` of any sees nulls",
+    note = "a struct of columns is one by `#[derive(Column)]`"
+)]
 pub trait Owned: for<'a> FromColumn<'a> + Send + 'static {}
 
 impl<T: Owned> Owned for Option<T> {}
@@ -80,7 +89,7 @@ impl<T: Owned + ListItem> Owned for Vec<T> {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written to a column",
     label = "not a column type",
-    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, or a `Result` of one"
+    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, a tuple or a struct with `#[derive(Column)]`, or a `Result` of one"
 )]
 pub trait IntoColumn: Sized {
     /// Collects values row by row.
@@ -109,7 +118,7 @@ pub trait IntoColumn: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a node may return",
     label = "not a column type, nor a `Result` of one",
-    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, or a `Result` of one",
+    note = "a function returns a bool, an integer, a float, `String`, `&str`, `Vec<u8>`, a `Vec` of these, an `Option` of one, a tuple or a struct with `#[derive(Column)]`, or a `Result` of one",
     note = "the error of a `Result` is `Send`, `Sync` and a `std::error::Error`, or converts into a box of one, as `String` does"
 )]
 pub trait NodeOutput {

@@ -41,7 +41,10 @@ async fn shouted(passage: &str) -> Result<String, std::fmt::Error> {
     Ok(passage.to_uppercase())
 }
 
-fn call(node: &Node, arrays: &[ArrayRef]) -> Result<ArrayRef, Box<dyn Error + Send + Sync>> {
+pub(crate) fn call(
+    node: &Node,
+    arrays: &[ArrayRef],
+) -> Result<ArrayRef, Box<dyn Error + Send + Sync>> {
     let rows = arrays[0].len();
     match node.call() {
         Call::Rows(kernel) | Call::Batch(kernel) => kernel

@@ -2,5 +2,6 @@
 
 #![expect(clippy::panic, reason = "a test may panic")]
 
+mod columns;
 mod macros;
 mod mistakes;

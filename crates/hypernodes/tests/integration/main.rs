@@ -7,3 +7,4 @@ mod failures;
 mod nesting;
 mod queries;
 mod running;
+mod values;
