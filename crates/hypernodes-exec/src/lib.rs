@@ -4,6 +4,7 @@
 //!
 //! - [`Runtime`] holds the settings and the threads that nodes share;
 //! - [`NodeMapExec`] runs a node over its input's rows, and [`NodeMapPlanner`] plants it;
+//! - [`NodeUdfExt`] makes an ordinary DataFusion function of a node;
 //! - [`check_fence`] refuses a plan in which a node's call is anywhere else;
 //! - [`SequentialEngine`] runs a pipeline row by row on the caller's thread.
 
@@ -16,7 +17,7 @@ mod runtime;
 mod sequential;
 
 pub use fence::check_fence;
-pub use node_map::{NodeMapExec, NodeMapPlanner};
+pub use node_map::{NodeMapExec, NodeMapPlanner, NodeUdfExt};
 pub use pool::Pool;
 pub use runtime::Runtime;
 pub use sequential::SequentialEngine;

@@ -3,7 +3,7 @@
 #[doc(hidden)]
 pub use hypernodes_graph::expansion;
 
-pub use hypernodes_exec::{Runtime, SequentialEngine};
+pub use hypernodes_exec::{NodeUdfExt, Runtime, SequentialEngine};
 pub use hypernodes_graph::{
     AsNode, Engine, Error, ErrorKind, Input, InputValue, Inputs, MapMode, Names, Node, Output,
     Outputs, Pipeline, Result, Settings, inputs, items,
@@ -66,9 +66,9 @@ pub use {arrow, chrono, datafusion};
 /// What a program that runs pipelines uses: `use hypernodes::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Column, DataFrameExt, Engine, Error, ErrorKind, Inputs, MapMode, Node, Outputs, Pipeline,
-        PipelineExt, Result, SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt,
-        Settings, inputs, items, node, nodes,
+        Column, DataFrameExt, Engine, Error, ErrorKind, Inputs, MapMode, Node, NodeUdfExt, Outputs,
+        Pipeline, PipelineExt, Result, SequentialEngine, Session, SessionContextExt,
+        SessionStateBuilderExt, Settings, inputs, items, node, nodes,
     };
     pub use datafusion::prelude::{col, lit};
 }

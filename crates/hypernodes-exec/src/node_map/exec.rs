@@ -213,7 +213,7 @@ impl NodeMapExec {
 }
 
 /// Puts a call on a stream.
-fn run(
+pub(super) fn run(
     input: SendableRecordBatchStream,
     call: &PhysicalCall,
     runtime: &Arc<Runtime>,

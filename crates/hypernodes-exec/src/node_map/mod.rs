@@ -1,10 +1,13 @@
-//! The operator that runs nodes: its plan, its stream, and what plants it.
+//! The operator that runs nodes: its plan, its stream, and what plants it; and the same stream
+//! as an ordinary function.
 
 mod exec;
 mod gate;
 mod planner;
 mod stream;
+mod to_udf;
 
 pub use exec::NodeMapExec;
 pub(crate) use exec::PhysicalCall;
 pub use planner::NodeMapPlanner;
+pub use to_udf::NodeUdfExt;

@@ -7,4 +7,5 @@ mod failures;
 mod nesting;
 mod queries;
 mod running;
+mod udfs;
 mod values;
