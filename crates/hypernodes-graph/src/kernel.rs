@@ -1,5 +1,6 @@
 //! What a node does to arrays, with the user's types erased.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,8 +20,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Called from any thread, any number of times at once, with any non-empty slice of the
 /// input's rows; it must return as many rows as it was given, in the same order. It may block
 /// and it may panic: engines call it where that harms nobody. It is *not* allowed to keep the
-/// columns.
-pub trait Kernel: Send + Sync {
+/// columns. It is `Any`, so that whoever made it knows it again.
+pub trait Kernel: Any + Send + Sync {
     /// One output row for each input row.
     ///
     /// # Errors

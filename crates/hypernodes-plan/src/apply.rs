@@ -11,13 +11,15 @@ use hypernodes_graph::{
 };
 
 use crate::error::from_datafusion;
+use crate::expr::ExprKernel;
 use crate::udf::{BoundNode, NodeUdf};
 
 /// What stands for each name that nodes read.
 type Scope = BTreeMap<String, Expr>;
 
 /// The plan with one more column for each output of `pipeline`, after its own: one projection
-/// per node, stacked in topological order, those of nested pipelines among them.
+/// per node, stacked in topological order, those of nested pipelines among them. A node that is
+/// an expression is that expression, not a call.
 ///
 /// Inputs are matched by name, whatever table the column belongs to; one that is bound is a
 /// literal, and so is a default where there is no column. The rows and their order are the
@@ -84,15 +86,22 @@ impl Stack {
         scope: &mut Scope,
         prefix: &str,
     ) -> Result<()> {
-        let bound = Arc::new(BoundNode::of(pipeline, node)?);
         let arguments = node.parameters().iter();
         let arguments = arguments.map(|parameter| read(scope, &parameter.name));
         let arguments = arguments.collect::<Result<Vec<_>>>()?;
+        let expr = ExprKernel::find(node)
+            .map(|kernel| kernel.over(&arguments, self.builder.schema().as_ref()))
+            .transpose()
+            .map_err(from_datafusion)?;
+        let bound = Arc::new(BoundNode::of(pipeline, node)?);
         let mut calls = Vec::with_capacity(node.outputs().len());
         for (field, output) in node.outputs().iter().enumerate() {
             let name = self.free_name(&format!("{prefix}{}", output.name));
-            let udf = ScalarUDF::new_from_impl(NodeUdf::output(&bound, field));
-            calls.push(udf.call(arguments.clone()).alias(&name));
+            let call = expr.clone().unwrap_or_else(|| {
+                let udf = ScalarUDF::new_from_impl(NodeUdf::output(&bound, field));
+                udf.call(arguments.clone())
+            });
+            calls.push(call.alias(&name));
             let column = Column::new_unqualified(name);
             scope.insert(output.name.clone(), Expr::Column(column));
         }

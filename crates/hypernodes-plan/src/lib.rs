@@ -3,6 +3,7 @@
 //! Nothing here runs user code.
 //!
 //! - [`apply`] stacks one projection per node on a plan;
+//! - [`NodeExprExt`] makes a node of an expression;
 //! - [`NodeUdf`] is a node's call in an expression;
 //! - [`PinNodes`], first of the optimizer's rules, keeps predicates on nodes where they are;
 //! - [`ExtractNodes`], the last, moves every call into a [`NodeMap`];
@@ -10,6 +11,7 @@
 
 mod apply;
 mod error;
+mod expr;
 mod extract_nodes;
 mod node_map;
 mod pin_nodes;
@@ -17,6 +19,7 @@ mod udf;
 
 pub use apply::apply;
 pub use error::{from_datafusion, to_datafusion};
+pub use expr::NodeExprExt;
 pub use extract_nodes::ExtractNodes;
 pub use node_map::{MappedCall, MappedOutput, NodeMap};
 pub use pin_nodes::PinNodes;

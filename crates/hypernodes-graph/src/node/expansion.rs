@@ -123,7 +123,10 @@ pub fn resource_as<T: Any>(value: &(dyn Any + Send + Sync)) -> Result<&T, Failur
 
 struct Body<F>(F);
 
-impl<F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync> Kernel for Body<F> {
+impl<F> Kernel for Body<F>
+where
+    F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync + 'static,
+{
     fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
         (self.0)(columns)
     }

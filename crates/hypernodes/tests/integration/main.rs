@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod engines;
+mod exprs;
 mod failures;
 mod nesting;
 mod queries;
