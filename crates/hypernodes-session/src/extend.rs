@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::view::ViewTable;
-use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
+use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
@@ -15,6 +15,7 @@ use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, Result};
 use hypernodes_plan::{BoundNode, ExtractNodes, NodeUdf, PinNodes, apply, from_datafusion};
 
 use crate::planner::NodeQueryPlanner;
+use crate::save::{Format, save};
 
 /// Adds our rules and planner to a session that is being built.
 pub trait SessionStateBuilderExt: Sized {
@@ -157,6 +158,19 @@ pub trait DataFrameExt: Sized {
     /// # Errors
     /// Those of the query, and of writing.
     async fn save_parquet(self, path: impl AsRef<Path> + Send) -> Result<u64>;
+
+    /// The same as CSV with a header line; a null is an empty field.
+    ///
+    /// # Errors
+    /// As for [`DataFrameExt::save_parquet`], and for a column that CSV cannot hold, such as a
+    /// list.
+    async fn save_csv(self, path: impl AsRef<Path> + Send) -> Result<u64>;
+
+    /// The same as newline-delimited JSON, an object a line; a null is left out.
+    ///
+    /// # Errors
+    /// As for [`DataFrameExt::save_parquet`].
+    async fn save_json(self, path: impl AsRef<Path> + Send) -> Result<u64>;
 }
 
 #[async_trait]
@@ -168,31 +182,14 @@ impl DataFrameExt for DataFrame {
     }
 
     async fn save_parquet(self, path: impl AsRef<Path> + Send) -> Result<u64> {
-        let path = path.as_ref();
-        let failed = |error: std::io::Error| {
-            Error::new(ErrorKind::Query, format!("cannot write {path:?}: {error}"))
-        };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let partial = tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".partial")
-            .tempfile_in(std::path::absolute(folder).map_err(failed)?)
-            .map_err(failed)?
-            .into_temp_path();
-        let options = DataFrameWriteOptions::new().with_single_file_output(true);
-        let target = partial.to_string_lossy().into_owned();
-        let written = self.write_parquet(&target, options, None).await;
-        let counts = written.map_err(from_datafusion)?;
-        let rows = counts.iter().filter_map(|batch| {
-            use datafusion::arrow::array::AsArray;
-            use datafusion::arrow::datatypes::UInt64Type;
-            let counts = batch.column(0).as_primitive_opt::<UInt64Type>()?;
-            Some(counts.values().iter().sum::<u64>())
-        });
-        partial.persist(path).map_err(|error| failed(error.error))?;
-        Ok(rows.sum())
+        save(self, Format::Parquet, path.as_ref()).await
+    }
+
+    async fn save_csv(self, path: impl AsRef<Path> + Send) -> Result<u64> {
+        save(self, Format::Csv, path.as_ref()).await
+    }
+
+    async fn save_json(self, path: impl AsRef<Path> + Send) -> Result<u64> {
+        save(self, Format::Json, path.as_ref()).await
     }
 }

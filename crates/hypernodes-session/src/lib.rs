@@ -9,6 +9,7 @@
 mod extend;
 mod planner;
 mod run;
+mod save;
 mod session;
 
 pub use extend::{DataFrameExt, SessionContextExt, SessionStateBuilderExt};

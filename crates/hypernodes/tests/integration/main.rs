@@ -5,6 +5,7 @@
 mod engines;
 mod exprs;
 mod failures;
+mod files;
 mod nesting;
 mod queries;
 mod running;
