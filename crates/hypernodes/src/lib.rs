@@ -60,19 +60,15 @@ pub use hypernodes_session::{
     SessionStateBuilderExt,
 };
 
-<<<<<<< HEAD
-pub use hypernodes_plan::{from_datafusion, to_datafusion};
-pub use {arrow, chrono, datafusion};
-=======
 pub use hypernodes_plan::{NodeExprExt, from_datafusion, to_datafusion};
-pub use {arrow, datafusion};
->>>>>>> ef9c66d ([plan] Node::expr makes a node of a DataFusion expression)
+pub use {arrow, chrono, datafusion};
 
 /// What a program that runs pipelines uses: `use hypernodes::prelude::*`.
 pub mod prelude {
     pub use crate::{
-    Column, DataFrameExt, Engine, Error, ErrorKind, Inputs, MapMode, Node, NodeUdfExt, Outputs, Pipeline, PipelineExt, Result, SequentialEngine, Session, SessionContextExt, NodeExprExt,
-        SessionStateBuilderExt, Settings, inputs, items, node, nodes,
+        Column, DataFrameExt, Engine, Error, ErrorKind, Inputs, MapMode, Node, NodeExprExt,
+        NodeUdfExt, Outputs, Pipeline, PipelineExt, Result, SequentialEngine, Session,
+        SessionContextExt, SessionStateBuilderExt, Settings, inputs, items, node, nodes,
     };
     pub use datafusion::prelude::{col, lit};
 }

@@ -58,7 +58,9 @@ where
         ));
     };
     let batch = hypernodes::arrow::array::RecordBatch::try_from_iter([("x", column)]);
-    let frame = session.read_batch(batch.expect("one column"))?;
+    let frame = session
+        .read_batch(batch.expect("one column"))
+        .expect("a table");
     frame.save_parquet(&path).await?;
     let read = session.read_parquet(path.to_str().expect("UTF-8")).await?;
     let batches = read.apply(&pipeline)?.collect().await;
@@ -106,7 +108,11 @@ async fn structs_pass_through_every_engine_and_parquet() -> Result<()> {
         &[Some(vec![reading(0), reading(1)]), None, Some(vec![])],
     )
     .await?;
-    check(same!((i64, Option<bool>)), &[Some((1, None)), None]).await
+    check(
+        same!((i64, Option<bool>)),
+        &[Some((1_i64, None::<bool>)), None],
+    )
+    .await
 }
 
 #[tokio::test]
