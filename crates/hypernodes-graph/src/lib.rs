@@ -25,7 +25,8 @@ pub use node::{Identity, Names, Node, NodeFunction, Output, Parameter, Settings,
 pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
 pub use shared::{Lent, SharedValue, panic_text};
 pub use value::{
-    BatchOutput, BytesColumn, ColumnArray, DateColumn, FromColumn, InputValue, Inputs, IntoColumn,
-    IntoInput, ListColumn, ListItem, NodeOutput, Owned, StructColumn, TextColumn, TicksColumn,
-    Unreadable, Unwritable, UtcTimestampArray, conform, items, meet, reads,
+    BatchOutput, BytesColumn, ColumnArray, DateColumn, Decimal, DecimalArray, FromColumn,
+    InputValue, Inputs, IntoColumn, IntoInput, ListColumn, ListItem, NodeOutput, Owned,
+    StructColumn, TextColumn, TicksColumn, Unreadable, Unwritable, UtcTimestampArray, conform,
+    items, meet, reads,
 };

@@ -9,7 +9,8 @@ pub use hypernodes_graph::{
     Outputs, Pipeline, Result, Settings, inputs, items,
 };
 pub use hypernodes_graph::{
-    ColumnArray, FromColumn, IntoColumn, StructColumn, Unreadable, Unwritable, UtcTimestampArray,
+    ColumnArray, Decimal, DecimalArray, FromColumn, IntoColumn, StructColumn, Unreadable,
+    Unwritable, UtcTimestampArray,
 };
 pub use hypernodes_macros::{node, nodes};
 

@@ -9,11 +9,10 @@ use arrow::array::{
     Time64MicrosecondArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array,
     UInt64Array,
 };
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit};
-use arrow::error::ArrowError;
 
 use super::conform;
+use super::conform::strictly;
 use super::temporal::utc;
 use crate::columns::Failure;
 
@@ -128,14 +127,6 @@ pub(crate) fn downcast<T: ColumnArray>(array: &ArrayRef, index: usize) -> Result
         _ => strictly(&array, &wanted).map_err(|_| unexpected())?,
     };
     T::from_array(&array).ok_or_else(unexpected)
-}
-
-fn strictly(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
-    cast_with_options(array, wanted, &options)
 }
 
 /// The times of `array` in the unit of `wanted`, if that can be undone.

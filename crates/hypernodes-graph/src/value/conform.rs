@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_null_array};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use arrow::error::ArrowError;
 
@@ -86,8 +86,17 @@ pub fn conform(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowErr
             LargeList(given) | FixedSizeList(given, _) | ListView(given) | LargeListView(given),
         ) => conform(&cast(array, &List(Arc::clone(given)))?, wanted),
         (Struct(fields), Struct(_)) => structure(array.as_struct(), fields),
-        _ => cast(array, wanted),
+        _ => strictly(array, wanted),
     }
+}
+
+/// The cast, or an error where one value cannot be cast.
+pub(super) fn strictly(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(array, wanted, &options)
 }
 
 fn list(list: &ListArray, item: &Field) -> Result<ArrayRef, ArrowError> {

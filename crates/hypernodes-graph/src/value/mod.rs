@@ -6,6 +6,7 @@
 
 mod array;
 mod conform;
+mod decimal;
 mod input;
 mod list;
 mod option;
@@ -15,6 +16,7 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod wrapped;
 
 use std::borrow::Cow;
 
@@ -24,6 +26,7 @@ use arrow::datatypes::DataType;
 pub(crate) use array::downcast;
 pub use array::{BatchOutput, ColumnArray, UtcTimestampArray};
 pub use conform::{conform, meet, reads};
+pub use decimal::{Decimal, DecimalArray};
 pub use input::{InputValue, Inputs, IntoInput, items};
 pub use list::{ListColumn, ListItem};
 pub use structure::{FieldColumn, StructBuilder, StructColumn, field_written, struct_type};

@@ -169,3 +169,83 @@ impl<A: Array + 'static> IntoColumnRef for A {
         Arc::new(self)
     }
 }
+
+#[test]
+fn sizes_characters_and_shared_text_round_trip() -> Result<(), Unreadable> {
+    check(vec![usize::MIN, usize::MAX])?;
+    check(vec![isize::MIN, isize::MAX])?;
+    check(vec!['a', '\0', '🦊'])?;
+    check::<Arc<str>>(vec!["".into(), "naïve".into()])?;
+    check::<Box<str>>(vec!["".into(), "naïve".into()])?;
+    check(vec![Box::new(1_i64)])?;
+    check(vec![vec!['a', 'b'], vec![]])?;
+    let column = written(vec![Cow::from("borrowed"), Cow::from("owned".to_owned())])?;
+    let view = <Cow<'_, str>>::column(&column).ok_or("no view")?;
+    assert!(matches!(Cow::get(&view, 0)?, Cow::Borrowed("borrowed")));
+    for text in ["", "ab"] {
+        assert!(read::<char>(&written(vec![text])?).is_err(), "{text:?}");
+    }
+    Ok(())
+}
+
+type Price = Decimal<10, 2>;
+type Widest = Decimal<38, 38>;
+
+#[test]
+fn decimals_round_trip() -> Result<(), Unreadable> {
+    let limits = |digits: u32| [1 - 10_i128.pow(digits), 0, 10_i128.pow(digits) - 1];
+    check(
+        limits(10)
+            .map(|n| Price::from_unscaled(n).expect("10 digits"))
+            .to_vec(),
+    )?;
+    check(
+        limits(38)
+            .map(|n| Widest::from_unscaled(n).expect("38 digits"))
+            .to_vec(),
+    )?;
+    assert_eq!(Price::from_unscaled(10_i128.pow(10)), None);
+    Ok(())
+}
+
+#[test]
+fn a_decimal_is_read_from_fewer_digits_and_nothing_else() -> Result<(), Unreadable> {
+    let of = |precision, scale| {
+        let array = Decimal128Array::from(vec![-12]);
+        let array = array.with_precision_and_scale(precision, scale);
+        array.expect("a valid decimal type").into_column()
+    };
+    assert_eq!(read::<Price>(&of(3, 1))?, [Price::from_unscaled(-120)]);
+    assert_eq!(read::<Price>(&of(10, 2))?, [Price::from_unscaled(-12)]);
+    for (precision, scale) in [(10, 1), (11, 2), (10, 3)] {
+        assert!(
+            read::<Price>(&of(precision, scale)).is_err(),
+            "{precision}, {scale}"
+        );
+    }
+    // Arrow does not look at the digits of a value.
+    let lying = Decimal128Array::from(vec![10_i128.pow(10)]).with_precision_and_scale(10, 2);
+    assert!(read::<Price>(&lying.expect("a valid decimal type").into_column()).is_err());
+    Ok(())
+}
+
+#[test]
+fn decimals_convert_exactly_or_not_at_all() -> crate::Result<()> {
+    use rust_decimal::Decimal as Number;
+    let price = |mantissa, scale| Price::try_from(Number::new(mantissa, scale));
+    assert_eq!(price(-99, 1)?.to_string(), "-9.90");
+    assert_eq!(price(9_900, 3)?.to_string(), "9.90");
+    assert!(price(9_901, 3).is_err(), "it is not rounded");
+    assert!(
+        price(10_i64.pow(8), 0).is_err(),
+        "nine digits before the point"
+    );
+    assert_eq!(Number::try_from(price(-99, 1)?)?, Number::new(-99, 1));
+    let digits = Widest::from_unscaled(10_i128.pow(37)).expect("38 digits");
+    assert!(
+        Number::try_from(digits).is_err(),
+        "38 digits are more than 28"
+    );
+    assert!(Widest::try_from(Number::MAX).is_err());
+    Ok(())
+}

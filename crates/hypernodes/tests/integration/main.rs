@@ -11,3 +11,4 @@ mod queries;
 mod running;
 mod udfs;
 mod values;
+mod values;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hypernodes::chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use hypernodes::prelude::*;
-use hypernodes::{FromColumn, InputValue, IntoColumn};
+use hypernodes::{Decimal, FromColumn, InputValue, IntoColumn};
 
 #[derive(Column, Debug, Clone, PartialEq)]
 struct Reading {
@@ -93,6 +93,20 @@ async fn times_pass_through_every_engine_and_parquet() -> Result<()> {
     check(same!(NaiveTime), &[Some(at.time()), None]).await?;
     check(same!(TimeDelta), &[Some(TimeDelta::microseconds(-1)), None]).await?;
     check(same!(Duration), &[Some(Duration::from_micros(1)), None]).await
+}
+
+#[tokio::test]
+async fn decimals_sizes_and_characters_pass_through_every_engine_and_parquet() -> Result<()> {
+    let price = Decimal::<10, 2>::from_unscaled(-990);
+    check(same!(Decimal<10, 2>), &[price, None]).await?;
+    check(
+        same!(Decimal<38, 0>),
+        &[Decimal::from_unscaled(10_i128.pow(38) - 1), None],
+    )
+    .await?;
+    check(same!(usize), &[Some(usize::MAX), None]).await?;
+    check(same!(char), &[Some('🦊'), None]).await?;
+    check(same!(std::sync::Arc<str>), &[Some("naïve".into()), None]).await
 }
 
 #[tokio::test]
