@@ -9,6 +9,7 @@ mod files;
 mod nesting;
 mod queries;
 mod running;
+mod settings;
 mod udfs;
 mod values;
 mod values;

@@ -1,9 +1,6 @@
-//! Items, columns, files and settings.
+//! Items, columns and files.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use datafusion::arrow::array::{AsArray, Int64Array};
+use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use hypernodes::prelude::*;
 
@@ -151,90 +148,5 @@ async fn files_are_read_by_path_and_written_whole_or_not_at_all()
         .collect::<Result<_, _>>()?;
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(session.read_parquet("no/such.parquet").await.is_err());
-    Ok(())
-}
-
-/// The most rows at once of `rows` rows under `settings`, and the sizes of batches.
-async fn peak(settings: Settings, kind: &str) -> Result<(usize, Vec<usize>)> {
-    let state = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
-    let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let enter = |state: &(AtomicUsize, AtomicUsize)| {
-        let now = state.0.fetch_add(1, Ordering::SeqCst) + 1;
-        state.1.fetch_max(now, Ordering::SeqCst);
-    };
-    let (inner, noted) = (Arc::clone(&state), Arc::clone(&sizes));
-    let node = match kind {
-        "async" => Node::map_async("y", ["x"], move |x: i64| {
-            let state = Arc::clone(&inner);
-            async move {
-                enter(&state);
-                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-                state.0.fetch_sub(1, Ordering::SeqCst);
-                x
-            }
-        }),
-        "sync" => Node::map("y", ["x"], move |x: i64| {
-            enter(&inner);
-            std::thread::sleep(std::time::Duration::from_millis(2));
-            inner.0.fetch_sub(1, Ordering::SeqCst);
-            x
-        }),
-        _ => Node::batch("y", ["x"], move |x: &Int64Array| -> Int64Array {
-            noted.lock().expect("no panic").push(x.len());
-            x.clone()
-        }),
-    };
-    let pipeline = Pipeline::new([node])?;
-    let engine = Session::with_settings(settings)?;
-    let x: Vec<i64> = (0..40).collect();
-    let made = pipeline
-        .map(inputs! { x: x.clone() })
-        .over("x")
-        .on(&engine)
-        .await?;
-    assert_eq!(made.column::<i64>("y")?, x);
-    let sizes = sizes.lock().expect("no panic").clone();
-    Ok((state.1.load(Ordering::SeqCst), sizes))
-}
-
-#[tokio::test]
-async fn e05_settings_are_honoured() -> Result<()> {
-    let none = Settings::default();
-    assert_eq!(peak(none, "async").await?.0, 40);
-    let three = Settings {
-        max_in_flight: Some(3),
-        ..none
-    };
-    assert_eq!(peak(three, "async").await?.0, 3);
-    let four = Settings {
-        max_workers: Some(4),
-        use_batch_udf: Some(false),
-        ..none
-    };
-    assert_eq!(peak(four, "sync").await?.0, 4);
-    let twenty = Settings {
-        max_workers: Some(4),
-        batch_size: Some(20),
-        ..none
-    };
-    assert_eq!(peak(twenty, "sync").await?.0, 2, "two chunks of 20 rows");
-    assert_eq!(peak(none, "batch").await?.1, [40]);
-    let mut sizes = peak(
-        Settings {
-            batch_size: Some(15),
-            ..none
-        },
-        "batch",
-    )
-    .await?
-    .1;
-    sizes.sort_unstable();
-    assert_eq!(sizes, [10, 15, 15]);
-    let zero = Settings {
-        max_workers: Some(0),
-        ..none
-    };
-    let error = Session::with_settings(zero).expect_err("zero");
-    assert_eq!(error.kind(), ErrorKind::InvalidSetting);
     Ok(())
 }

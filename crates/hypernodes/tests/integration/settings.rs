@@ -1,0 +1,218 @@
+//! What settings do, on an engine and on a node.
+//!
+//! Rows meet at barriers as wide as the setting allows: fewer at once would never end, and more
+//! are counted.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use datafusion::arrow::array::Int64Array;
+use hypernodes::prelude::*;
+
+const NONE: Settings = Settings {
+    max_workers: None,
+    batch_size: None,
+    max_in_flight: None,
+    use_batch_udf: None,
+};
+
+fn in_flight(rows: usize) -> Settings {
+    Settings {
+        max_in_flight: Some(rows),
+        ..NONE
+    }
+}
+
+fn workers(calls: usize) -> Settings {
+    Settings {
+        max_workers: Some(calls),
+        use_batch_udf: Some(false),
+        ..NONE
+    }
+}
+
+fn batches(rows: usize) -> Settings {
+    Settings {
+        batch_size: Some(rows),
+        ..NONE
+    }
+}
+
+/// The calls that run, and the most that ever ran.
+#[derive(Default)]
+struct Running(AtomicUsize, AtomicUsize);
+
+impl Running {
+    fn enter(&self) {
+        let now = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        self.1.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Maps `rows` rows over the node on an engine of these settings.
+async fn map(node: Node, engine: Settings, rows: i64) -> Result<()> {
+    let x: Vec<i64> = (0..rows).collect();
+    let pipeline = Pipeline::new([node])?;
+    let session = Session::with_settings(engine)?;
+    let inputs = inputs! { x: x.clone() };
+    let made = pipeline.map(inputs).over("x").on(&session).await?;
+    assert_eq!(made.column::<i64>("y")?, x);
+    Ok(())
+}
+
+/// Of 40 rows, `wide` run at once, and never more.
+async fn check_async(node: Settings, engine: Settings, wide: usize) -> Result<()> {
+    let running = Arc::new(Running::default());
+    let barrier = Arc::new(tokio::sync::Barrier::new(wide));
+    let inside = Arc::clone(&running);
+    let meet = move |x: i64| {
+        let (running, barrier) = (Arc::clone(&inside), Arc::clone(&barrier));
+        async move {
+            running.enter();
+            barrier.wait().await;
+            running.leave();
+            x
+        }
+    };
+    let meeting = Node::map_async("y", ["x"], meet).with_settings(node);
+    map(meeting, engine, 40).await?;
+    let peak = running.1.load(Ordering::SeqCst);
+    assert_eq!(peak, wide, "node {node:?}, engine {engine:?}");
+    Ok(())
+}
+
+async fn check_sync(node: Settings, engine: Settings, wide: usize) -> Result<()> {
+    let running = Arc::new(Running::default());
+    let barrier = std::sync::Barrier::new(wide);
+    let inside = Arc::clone(&running);
+    let meet = move |x: i64| {
+        inside.enter();
+        barrier.wait();
+        inside.leave();
+        x
+    };
+    let meeting = Node::map("y", ["x"], meet).with_settings(node);
+    map(meeting, engine, 40).await?;
+    let peak = running.1.load(Ordering::SeqCst);
+    assert_eq!(peak, wide, "node {node:?}, engine {engine:?}");
+    Ok(())
+}
+
+async fn check_batches(node: Settings, engine: Settings, expected: &[usize]) -> Result<()> {
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&sizes);
+    let whole = move |x: &Int64Array| -> Int64Array {
+        noted.lock().expect("no panic").push(x.len());
+        x.clone()
+    };
+    let node = Node::batch("y", ["x"], whole).with_settings(node);
+    map(node, engine, 40).await?;
+    let mut sizes = sizes.lock().expect("no panic").clone();
+    sizes.sort_unstable();
+    assert_eq!(sizes, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn e05_max_in_flight_bounds_a_node_and_the_nodes_own_comes_first() -> Result<()> {
+    check_async(NONE, NONE, 40).await?;
+    check_async(NONE, in_flight(4), 4).await?;
+    check_async(in_flight(2), NONE, 2).await?;
+    check_async(in_flight(2), in_flight(4), 2).await?;
+    check_async(in_flight(8), in_flight(4), 8).await
+}
+
+#[tokio::test]
+async fn e05_max_workers_is_the_pools_and_a_nodes_share_of_it() -> Result<()> {
+    check_sync(NONE, workers(4), 4).await?;
+    check_sync(workers(2), NONE, 2).await?;
+    check_sync(workers(2), workers(4), 2).await?;
+    // Four threads are all there are.
+    check_sync(workers(8), workers(4), 4).await
+}
+
+#[tokio::test]
+async fn e05_batch_size_is_the_rows_of_a_call_and_the_nodes_own_comes_first() -> Result<()> {
+    check_batches(NONE, NONE, &[40]).await?;
+    check_batches(NONE, batches(15), &[10, 15, 15]).await?;
+    check_batches(batches(20), batches(15), &[20, 20]).await?;
+    let by_twenties = Settings {
+        use_batch_udf: None,
+        batch_size: Some(20),
+        ..workers(4)
+    };
+    check_sync(NONE, by_twenties, 2).await?;
+    // One row at a time, whatever the size of a batch.
+    let by_ones = Settings {
+        use_batch_udf: Some(false),
+        ..NONE
+    };
+    check_sync(by_ones, by_twenties, 4).await
+}
+
+#[tokio::test]
+async fn e05_without_batches_each_row_is_a_job_of_its_own() -> Result<()> {
+    // The first rows teach the engine that a row costs nothing; then forty rows must meet.
+    let barrier = std::sync::Barrier::new(40);
+    let meet = move |x: i64| {
+        if x >= 1000 {
+            barrier.wait();
+        }
+        x
+    };
+    map(Node::map("y", ["x"], meet), workers(40), 1040).await
+}
+
+#[node(output = "y", max_workers = 2, use_batch_udf = false)]
+fn paired(x: i64) -> i64 {
+    static RUNNING: LazyLock<Running> = LazyLock::new(Running::default);
+    static BARRIER: LazyLock<std::sync::Barrier> = LazyLock::new(|| std::sync::Barrier::new(2));
+    RUNNING.enter();
+    BARRIER.wait();
+    RUNNING.leave();
+    assert!(RUNNING.1.load(Ordering::SeqCst) <= 2);
+    x
+}
+
+#[node(output = "y", max_in_flight = 2)]
+async fn awaited(x: i64) -> i64 {
+    static RUNNING: LazyLock<Running> = LazyLock::new(Running::default);
+    static BARRIER: LazyLock<tokio::sync::Barrier> = LazyLock::new(|| tokio::sync::Barrier::new(2));
+    RUNNING.enter();
+    BARRIER.wait().await;
+    RUNNING.leave();
+    assert!(RUNNING.1.load(Ordering::SeqCst) <= 2);
+    x
+}
+
+#[tokio::test]
+async fn e05_the_macros_settings_are_the_nodes() -> Result<()> {
+    for node in nodes![paired, awaited] {
+        map(node, NONE, 40).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused() {
+    let error = Session::with_settings(workers(0)).expect_err("zero");
+    assert_eq!(error.kind(), ErrorKind::InvalidSetting);
+    let sync = || Node::map("y", ["x"], |x: i64| x);
+    let later = || Node::map_async("y", ["x"], |x: i64| async move { x });
+    let whole = || Node::batch("y", ["x"], |x: &Int64Array| -> Int64Array { x.clone() });
+    let refused = [
+        (sync().with_settings(batches(0)), "batch_size"),
+        (sync().with_settings(in_flight(2)), "max_in_flight"),
+        (later().with_settings(workers(2)), "max_workers"),
+        (whole().with_settings(workers(2)), "use_batch_udf"),
+        (later().with_settings(batches(2)), "batch_size"),
+    ];
+    for (node, setting) in refused {
+        let error = Pipeline::new([node]).expect_err(setting);
+        assert!(error.message().contains(setting), "{error}");
+    }
+}
