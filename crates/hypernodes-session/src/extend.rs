@@ -34,11 +34,6 @@ impl SessionStateBuilderExt for SessionStateBuilder {
 }
 
 pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionStateBuilder {
-    let mut config = state.config().clone();
-    config
-        .options_mut()
-        .optimizer
-        .enable_leaf_expression_pushdown = false;
     let others = state
         .optimizers()
         .iter()
@@ -46,8 +41,15 @@ pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionS
     let mut rules: Vec<_> = others.cloned().collect();
     rules.insert(0, Arc::new(PinNodes));
     rules.push(Arc::new(ExtractNodes));
-    SessionStateBuilder::new_from_existing(state)
-        .with_config(config)
+    // The builder's configuration, not the state's: it no longer makes a default catalog, which
+    // would take the place of the one that is there.
+    let mut builder = SessionStateBuilder::new_from_existing(state);
+    let config = builder.config().get_or_insert_default();
+    config
+        .options_mut()
+        .optimizer
+        .enable_leaf_expression_pushdown = false;
+    builder
         .with_optimizer_rules(rules)
         .with_query_planner(Arc::new(planner))
 }

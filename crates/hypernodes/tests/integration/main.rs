@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod bounds;
 mod engines;
 mod exprs;
 mod failures;
@@ -9,6 +10,7 @@ mod files;
 mod nesting;
 mod queries;
 mod running;
+mod sessions;
 mod settings;
 mod udfs;
 mod values;
