@@ -14,3 +14,4 @@ mod sessions;
 mod settings;
 mod udfs;
 mod values;
+mod values;
