@@ -26,7 +26,7 @@ pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
 pub use shared::{Lent, SharedValue, panic_text};
 pub use value::{
     BatchOutput, BytesColumn, ColumnArray, DateColumn, Decimal, DecimalArray, FromColumn,
-    InputValue, Inputs, IntoColumn, IntoInput, ListColumn, ListItem, NodeOutput, Owned,
-    StructColumn, TextColumn, TicksColumn, Unreadable, Unwritable, UtcTimestampArray, conform,
-    items, meet, reads,
+    InputValue, Inputs, IntoColumn, IntoInput, Json, ListColumn, ListItem, MapColumn, NodeOutput,
+    Owned, StructColumn, TextColumn, TicksColumn, Unreadable, Unwritable, UtcTimestampArray,
+    conform, items, meet, reads,
 };

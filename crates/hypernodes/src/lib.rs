@@ -9,7 +9,7 @@ pub use hypernodes_graph::{
     Outputs, Pipeline, Result, Settings, inputs, items,
 };
 pub use hypernodes_graph::{
-    ColumnArray, Decimal, DecimalArray, FromColumn, IntoColumn, StructColumn, Unreadable,
+    ColumnArray, Decimal, DecimalArray, FromColumn, IntoColumn, Json, StructColumn, Unreadable,
     Unwritable, UtcTimestampArray,
 };
 pub use hypernodes_macros::{node, nodes};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, new_null_array};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use arrow::error::ArrowError;
@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 /// Integers, floats and decimals widen where every value fits; text, bytes and lists are read
 /// in any layout; times, timestamps and durations in any unit, and a timestamp that has a zone
 /// in any zone; Date64 as a date, if its rows are whole days; a struct by the names of its
-/// fields, of which it may have more; a dictionary as its values; a column of nulls as
+/// fields, of which it may have more; a map whatever its fields are called; a dictionary as its values; a column of nulls as
 /// anything.
 pub fn reads(wanted: &DataType, given: &DataType) -> bool {
     use DataType::*;
@@ -50,6 +50,11 @@ pub fn reads(wanted: &DataType, given: &DataType) -> bool {
             | ListView(given)
             | LargeListView(given),
         ) => reads(wanted.data_type(), given.data_type()),
+        (Map(wanted, _), Map(given, _)) => match (wanted.data_type(), given.data_type()) {
+            (Struct(wanted), Struct(given)) => std::iter::zip(wanted, given)
+                .all(|(wanted, given)| reads(wanted.data_type(), given.data_type())),
+            _ => false,
+        },
         (Struct(wanted), Struct(given)) => wanted.iter().all(|wanted| {
             let found = given.find(wanted.name());
             found.is_some_and(|(_, given)| reads(wanted.data_type(), given.data_type()))
@@ -85,6 +90,7 @@ pub fn conform(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowErr
             List(_),
             LargeList(given) | FixedSizeList(given, _) | ListView(given) | LargeListView(given),
         ) => conform(&cast(array, &List(Arc::clone(given)))?, wanted),
+        (Map(entries, _), Map(_, _)) => map(array.as_map(), entries),
         (Struct(fields), Struct(_)) => structure(array.as_struct(), fields),
         _ => strictly(array, wanted),
     }
@@ -108,6 +114,34 @@ fn list(list: &ListArray, item: &Field) -> Result<ArrayRef, ArrowError> {
         offsets,
         items,
         nulls,
+    )?))
+}
+
+fn map(given: &MapArray, wanted: &Field) -> Result<ArrayRef, ArrowError> {
+    let DataType::Struct(fields) = wanted.data_type() else {
+        return Err(ArrowError::CastError(
+            "the entries of a map are a struct".into(),
+        ));
+    };
+    let columns = std::iter::zip(fields, [given.keys(), given.values()]);
+    let columns = columns.map(|(wanted, column)| {
+        let column = conform(column, wanted.data_type())?;
+        let field = wanted.as_ref().clone();
+        Ok((field.with_data_type(column.data_type().clone()), column))
+    });
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns
+        .collect::<Result<Vec<_>, ArrowError>>()?
+        .into_iter()
+        .unzip();
+    let entries = StructArray::try_new(fields.into(), columns, None)?;
+    let field = wanted.clone().with_data_type(entries.data_type().clone());
+    let (offsets, nulls) = (given.offsets().clone(), given.nulls().cloned());
+    Ok(Arc::new(MapArray::try_new(
+        Arc::new(field),
+        offsets,
+        entries,
+        nulls,
+        false,
     )?))
 }
 

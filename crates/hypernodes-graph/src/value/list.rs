@@ -1,9 +1,10 @@
 //! Lists: `Vec<T>` of any column type, and slices of numbers borrowed from the array.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, NullBufferBuilder};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     UInt16Type, UInt32Type, UInt64Type,
@@ -15,20 +16,33 @@ use super::{FromColumn, IntoColumn, Unreadable, Unwritable};
 const TOO_MANY: &str = "more than 2^31 - 1 items of lists in one batch";
 const NULL_ITEM: &str = "a list holds a null item; take `Vec<Option<T>>` to see it";
 
-/// A List column and the typed view of its flattened items.
+/// A List column, or another of the same layout, and the typed view of its flattened items.
 #[derive(Debug)]
 pub struct ListColumn<'a, C> {
-    list: &'a ListArray,
+    offsets: &'a [i32],
+    /// Of the items.
+    nulls: Option<&'a NullBuffer>,
     items: C,
 }
 
-impl<C> ListColumn<'_, C> {
+impl<'a, C> ListColumn<'a, C> {
+    pub(super) fn new(offsets: &'a [i32], nulls: Option<&'a NullBuffer>, items: C) -> Self {
+        Self {
+            offsets,
+            nulls,
+            items,
+        }
+    }
+
+    pub(super) fn items(&self) -> &C {
+        &self.items
+    }
+
     /// The bounds of the row's items, which hold no null unless nulls are `allowed`.
     #[inline]
-    fn bounds(&self, row: usize, allowed: bool) -> Result<std::ops::Range<usize>, Unreadable> {
-        let offsets = self.list.value_offsets();
-        let bounds = offsets[row] as usize..offsets[row + 1] as usize;
-        match self.list.values().nulls() {
+    pub(super) fn bounds(&self, row: usize, allowed: bool) -> Result<Range<usize>, Unreadable> {
+        let bounds = self.offsets[row] as usize..self.offsets[row + 1] as usize;
+        match self.nulls {
             Some(nulls) if !allowed && bounds.clone().any(|item| nulls.is_null(item)) => {
                 Err(NULL_ITEM.into())
             }
@@ -50,10 +64,12 @@ impl<'a, T: FromColumn<'a> + ListItem> FromColumn<'a> for Vec<T> {
 
     fn column(array: &'a ArrayRef) -> Option<Self::Column> {
         let list = array.as_list_opt::<i32>()?;
-        Some(ListColumn {
-            list,
-            items: T::column(list.values())?,
-        })
+        let items = T::column(list.values())?;
+        Some(ListColumn::new(
+            list.value_offsets(),
+            list.values().nulls(),
+            items,
+        ))
     }
 
     fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable> {
@@ -88,6 +104,50 @@ pub struct ListBuilder<B> {
     valid: NullBufferBuilder,
 }
 
+impl<B> ListBuilder<B> {
+    pub(super) fn new(rows: usize, items: B) -> Self {
+        Self {
+            items,
+            ends: Vec::with_capacity(rows),
+            valid: NullBufferBuilder::new(rows),
+        }
+    }
+
+    fn end(&self) -> i32 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn append<T: IntoColumn<Builder = B>>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+    ) -> Result<(), Unwritable> {
+        let start = self.end();
+        if !fits(start as usize, items.len()) {
+            self.append_null();
+            return Err(TOO_MANY.into());
+        }
+        self.ends.push(start + items.len() as i32);
+        let mut written = Ok(());
+        for item in items {
+            written = written.and(item.append(&mut self.items));
+        }
+        self.valid.append(written.is_ok());
+        written
+    }
+
+    pub(super) fn append_null(&mut self) {
+        self.ends.push(self.end());
+        self.valid.append_null();
+    }
+
+    /// The items' builder, where each row begins and ends, and which rows are null.
+    pub(super) fn into_parts(mut self) -> (B, OffsetBuffer<i32>, Option<NullBuffer>) {
+        let offsets: Vec<i32> = std::iter::once(0).chain(self.ends).collect();
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        (self.items, offsets, self.valid.finish())
+    }
+}
+
 impl<T: IntoColumn + ListItem> IntoColumn for Vec<T> {
     type Builder = ListBuilder<T::Builder>;
 
@@ -96,44 +156,21 @@ impl<T: IntoColumn + ListItem> IntoColumn for Vec<T> {
     }
 
     fn builder(rows: usize) -> Self::Builder {
-        ListBuilder {
-            items: T::builder(rows),
-            ends: Vec::with_capacity(rows),
-            valid: NullBufferBuilder::new(rows),
-        }
+        ListBuilder::new(rows, T::builder(rows))
     }
 
     fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
-        let start = builder.ends.last().copied().unwrap_or(0);
-        if !fits(start as usize, self.len()) {
-            Self::append_null(builder);
-            return Err(TOO_MANY.into());
-        }
-        builder.ends.push(start + self.len() as i32);
-        let mut written = Ok(());
-        for item in self {
-            written = written.and(item.append(&mut builder.items));
-        }
-        builder.valid.append(written.is_ok());
-        written
+        builder.append(self.into_iter())
     }
 
     fn append_null(builder: &mut Self::Builder) {
-        builder.ends.push(builder.ends.last().copied().unwrap_or(0));
-        builder.valid.append_null();
+        builder.append_null();
     }
 
-    fn finish(mut builder: Self::Builder) -> ArrayRef {
-        let items = T::finish(builder.items);
-        let offsets: Vec<i32> = std::iter::once(0).chain(builder.ends).collect();
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    fn finish(builder: Self::Builder) -> ArrayRef {
+        let (items, offsets, nulls) = builder.into_parts();
         let field = Arc::new(Field::new_list_field(T::data_type(), true));
-        Arc::new(ListArray::new(
-            field,
-            offsets,
-            items,
-            builder.valid.finish(),
-        ))
+        Arc::new(ListArray::new(field, offsets, T::finish(items), nulls))
     }
 }
 
@@ -151,7 +188,7 @@ macro_rules! slices {
             fn column(array: &'a ArrayRef) -> Option<Self::Column> {
                 let list = array.as_list_opt::<i32>()?;
                 let items = list.values().as_primitive_opt::<$arrow>()?.values();
-                Some(ListColumn { list, items })
+                Some(ListColumn::new(list.value_offsets(), list.values().nulls(), items))
             }
 
             #[inline]

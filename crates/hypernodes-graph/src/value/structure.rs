@@ -53,7 +53,11 @@ pub struct FieldColumn<'a, T: FromColumn<'a>> {
 impl<'a, T: FromColumn<'a>> FieldColumn<'a, T> {
     /// The field at `index` of a Struct array; `None` if it is of another type.
     pub fn of(array: &'a ArrayRef, index: usize) -> Option<Self> {
-        let field = array.as_struct_opt()?.columns().get(index)?;
+        Self::new(array.as_struct_opt()?.columns().get(index)?)
+    }
+
+    /// A column that stands beside others; `None` if it is of another type.
+    pub(super) fn new(field: &'a ArrayRef) -> Option<Self> {
         Some(Self {
             nulls: field.nulls().filter(|_| !T::OPTIONAL),
             column: T::column(field)?,

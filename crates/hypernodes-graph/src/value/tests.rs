@@ -1,5 +1,6 @@
 //! Every type written to a column and read back, at its limits and with nulls.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -247,5 +248,68 @@ fn decimals_convert_exactly_or_not_at_all() -> crate::Result<()> {
         "38 digits are more than 28"
     );
     assert!(Widest::try_from(Number::MAX).is_err());
+    Ok(())
+}
+
+#[test]
+fn maps_round_trip_in_the_order_of_their_keys() -> Result<(), Unreadable> {
+    let map = |keys: &[&str]| -> BTreeMap<String, Option<i64>> {
+        let keys = keys.iter().map(|key| (*key).to_owned());
+        keys.map(|key| (key.clone(), (key != "b").then_some(key.len() as i64)))
+            .collect()
+    };
+    check(vec![map(&["b", "", "a"]), map(&[])])?;
+    check(vec![
+        HashMap::<String, Option<i64>>::from_iter(map(&["b", "a"])),
+        HashMap::new(),
+    ])?;
+    check(vec![
+        vec![BTreeMap::from([("a".to_owned(), vec!["x".to_owned()])])],
+        vec![],
+    ])?;
+    let ordered = written(vec![map(&["c", "b", "a"])])?;
+    let hashed = written(vec![HashMap::<String, _>::from_iter(map(&["a", "b", "c"]))])?;
+    assert_eq!(&ordered, &hashed);
+    let why = read::<BTreeMap<String, i64>>(&ordered).expect_err("b is null");
+    assert!(why.contains("\"b\"") && why.contains("`Option`"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn a_map_is_read_whatever_its_fields_are_called() -> Result<(), Unreadable> {
+    let names = MapFieldNames {
+        entry: "key_value".into(),
+        key: "key".into(),
+        value: "value".into(),
+    };
+    let mut builder = MapBuilder::new(Some(names), StringBuilder::new(), Int32Builder::new());
+    for key in ["a", "a"] {
+        builder.keys().append_value(key);
+        builder.values().append_value(1);
+        builder.append(true).map_err(|error| error.to_string())?;
+    }
+    let map = builder.finish();
+    let one = BTreeMap::from([("a".to_owned(), 1_i64)]);
+    assert_eq!(
+        read(&map.clone().into_column())?,
+        [Some(one.clone()), Some(one)]
+    );
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths([2]);
+    let (field, _, entries, nulls, ordered) = map.into_parts();
+    let twice = MapArray::new(field, offsets, entries, nulls.filter(|_| false), ordered);
+    let why = read::<BTreeMap<String, i64>>(&twice.into_column()).expect_err("a key twice");
+    assert!(why.contains("twice"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn json_round_trips_and_says_what_is_wrong() -> Result<(), Unreadable> {
+    let free = serde_json::json!({"b": [1, null, u64::MAX, 0.1], "a": {"": "naïve"}});
+    check(vec![Json(free), Json(serde_json::Value::Null)])?;
+    check(vec![Json(vec![f64::MIN_POSITIVE, 0.1 + 0.2])])?;
+    let text = written(vec!["[1, \"a\"]"])?;
+    let why = read::<Json<Vec<i64>>>(&text).expect_err("a text is no number");
+    assert!(why.contains("column"), "{why}");
+    assert!(refused(Json(BTreeMap::from([((1, 2), 3)]))).contains("no JSON"));
     Ok(())
 }
