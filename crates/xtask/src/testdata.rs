@@ -5,11 +5,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, DictionaryArray, Float64Array, Int64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, TimestampMicrosecondArray,
-};
-use arrow::datatypes::Int8Type;
+use arrow::array::*;
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Fields, Int8Type};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -17,6 +16,10 @@ use parquet::file::properties::WriterProperties;
 /// Rows of `passages.parquet`.
 const ROWS: usize = 2_000;
 const ROW_GROUP: usize = 500;
+
+/// Rows of `values.parquet`.
+const VALUES: i64 = 300;
+const VALUES_ROW_GROUP: usize = 100;
 
 const WORDS: [&str; 12] = [
     "Der",
@@ -48,14 +51,18 @@ impl Random {
 
 pub(crate) fn write(folder: &Path) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(folder)?;
-    let file = File::create(folder.join("passages.parquet"))?;
-    let batch = passages()?;
+    write_file(&folder.join("passages.parquet"), &passages()?, ROW_GROUP)?;
+    write_file(&folder.join("values.parquet"), &values()?, VALUES_ROW_GROUP)
+}
+
+fn write_file(path: &Path, batch: &RecordBatch, row_group: usize) -> Result<(), Box<dyn Error>> {
+    let file = File::create(path)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_max_row_group_row_count(Some(row_group))
         .build();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
-    writer.write(&batch)?;
+    writer.write(batch)?;
     writer.close()?;
     Ok(())
 }
@@ -99,6 +106,80 @@ fn passages() -> Result<RecordBatch, Box<dyn Error>> {
         ("written", Arc::new(times.with_timezone("UTC"))),
     ];
     let columns = columns.map(|(name, column)| (name, column, true));
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+}
+
+/// A column of every kind that a parameter reads from another type than it writes; row 7 of each
+/// ten is null, and every other value follows from the row's number.
+fn values() -> Result<RecordBatch, Box<dyn Error>> {
+    fn column<A: FromIterator<Option<V>>, V>(value: impl Fn(i64) -> V) -> A {
+        let rows = 0..VALUES;
+        rows.map(|row| (row % 10 != 7).then(|| value(row)))
+            .collect()
+    }
+    const SECOND: i64 = 1_000_000_000;
+    let nanos: TimestampNanosecondArray = column(|row| row * SECOND + row);
+    let millis: TimestampMillisecondArray = column(|row| -row);
+    let prices: Decimal128Array = column(|row| i128::from(row) - 150);
+    let text: LargeStringArray = column(|row| "ü".repeat(row as usize % 5));
+    let bytes: BinaryArray = column(|row| vec![row as u8; row as usize % 4]);
+    let xs: Int32Array = column(|row| row as i32);
+    let ys: Int32Array = (0..VALUES)
+        .map(|row| (row % 3 != 0).then_some(row as i32))
+        .collect();
+    let point = Fields::from(vec![
+        Field::new("more", DataType::LargeUtf8, true),
+        Field::new("y", DataType::Int32, true),
+        Field::new("x", DataType::Int32, true),
+    ]);
+    let fields: Vec<ArrayRef> = vec![Arc::new(text.clone()), Arc::new(ys), Arc::new(xs.clone())];
+    let points = StructArray::try_new(point.clone(), fields, xs.nulls().cloned())?;
+    let item = Arc::new(Field::new_list_field(DataType::Struct(point), true));
+    let lengths = (0..VALUES as usize).map(|row| usize::from(row % 10 != 7));
+    let some: UInt64Array = (0..VALUES as u64).filter(|row| row % 10 != 7).collect();
+    let listed = take(&points, &some, None)?;
+    let lists = ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), listed, None)?;
+    let mut counts = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+    for row in 0..VALUES {
+        counts.keys().append_value("row");
+        counts.values().append_value(row);
+        counts.append(row % 10 != 7)?;
+    }
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(Int64Array::from_iter_values(0..VALUES))),
+        ("small", Arc::new(column::<Int8Array, _>(|row| row as i8))),
+        (
+            "unsigned",
+            Arc::new(column::<UInt32Array, _>(|row| u32::MAX - row as u32)),
+        ),
+        (
+            "half",
+            Arc::new(column::<Float32Array, _>(|row| row as f32 / 2.0)),
+        ),
+        (
+            "even",
+            Arc::new(column::<BooleanArray, _>(|row| row % 2 == 0)),
+        ),
+        ("text", Arc::new(text)),
+        ("bytes", Arc::new(bytes)),
+        (
+            "day",
+            Arc::new(column::<Date32Array, _>(|row| row as i32 - 150)),
+        ),
+        (
+            "time",
+            Arc::new(column::<Time32MillisecondArray, _>(|row| row as i32)),
+        ),
+        ("instant", Arc::new(nanos.with_timezone("Europe/Berlin"))),
+        ("local", Arc::new(millis)),
+        ("price", Arc::new(prices.with_precision_and_scale(8, 2)?)),
+        ("point", Arc::new(points)),
+        ("points", Arc::new(lists)),
+        ("counts", Arc::new(counts.finish())),
+    ];
+    let columns = columns
+        .into_iter()
+        .map(|(name, column)| (name, column, true));
     Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 

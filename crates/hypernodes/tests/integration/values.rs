@@ -1,11 +1,14 @@
 //! Values of every kind, through every engine and through Parquet.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::time::Duration;
 
 use hypernodes::chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use hypernodes::prelude::*;
-use hypernodes::{Decimal, FromColumn, InputValue, IntoColumn};
+use hypernodes::{Decimal, FromColumn, InputValue, IntoColumn, Json};
+use proptest::arbitrary::any as any_of;
+use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert, proptest};
 
 #[derive(Column, Debug, Clone, PartialEq)]
 struct Reading {
@@ -110,6 +113,80 @@ async fn decimals_sizes_and_characters_pass_through_every_engine_and_parquet() -
 }
 
 #[tokio::test]
+async fn maps_and_json_pass_through_every_engine_and_parquet() -> Result<()> {
+    let map = BTreeMap::from([("b".to_owned(), None), (String::new(), Some(1_i64))]);
+    check(
+        same!(BTreeMap<String, Option<i64>>),
+        &[Some(map.clone()), None],
+    )
+    .await?;
+    let hashed = HashMap::from_iter(map);
+    check(same!(HashMap<String, Option<i64>>), &[Some(hashed), None]).await?;
+    let free = serde_json::json!({"kind": null, "n": [u64::MAX, 0.1, "naïve"]});
+    check(same!(Json), &[Some(Json(free)), None]).await?;
+    check(
+        same!(Json<(i64, String)>),
+        &[Some(Json((1, "a".into()))), None],
+    )
+    .await
+}
+
+#[derive(Column, Debug, Clone, PartialEq)]
+struct Any {
+    number: i64,
+    float: Option<f64>,
+    text: String,
+    texts: Vec<Option<String>>,
+    bytes: Vec<u8>,
+    lists: Vec<Vec<u16>>,
+    at: Option<DateTime<Utc>>,
+    long: TimeDelta,
+    map: BTreeMap<String, (bool, Option<char>)>,
+}
+
+fn any() -> impl Strategy<Value = Any> {
+    let float = prop::option::of(prop::num::f64::ANY.prop_filter("it equals itself", |x| x == x));
+    let at = any_of::<i32>().prop_map(|second| DateTime::from_timestamp(second.into(), 1_000));
+    let entry = (any_of::<bool>(), any_of::<Option<char>>());
+    let map = prop::collection::btree_map(any_of::<String>(), entry, 0..3);
+    let (lists, texts) = (any_of::<Vec<Vec<u16>>>(), any_of::<Vec<Option<String>>>());
+    let plain = (
+        any_of::<i64>(),
+        float,
+        any_of::<String>(),
+        texts,
+        any_of::<Vec<u8>>(),
+    );
+    let parts = (plain, lists, at, any_of::<i64>(), map);
+    parts.prop_map(
+        |((number, float, text, texts, bytes), lists, at, micros, map)| Any {
+            number,
+            float,
+            text,
+            texts,
+            bytes,
+            lists,
+            at,
+            long: TimeDelta::microseconds(micros),
+            map,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_values_pass_through_every_engine_and_parquet(
+        values in prop::collection::vec(prop::option::of(any()), 1..8)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let checked = runtime.expect("a runtime").block_on(check(same!(Any), &values));
+        prop_assert!(checked.is_ok(), "{:?}", checked);
+    }
+}
+
+#[tokio::test]
 async fn structs_pass_through_every_engine_and_parquet() -> Result<()> {
     let bare = Reading {
         tags: vec![],
@@ -161,5 +238,111 @@ async fn a_value_that_the_column_cannot_hold_is_an_error_of_its_row() -> Result<
         .await
         .expect_err("an input that no column holds");
     assert!(error.message().contains("\"x\" cannot be held"), "{error}");
+    Ok(())
+}
+
+#[derive(Column, Debug, PartialEq)]
+struct Point {
+    x: i64,
+    y: Option<f64>,
+}
+
+/// Every column of `values.parquet`, read as a function takes it.
+#[node]
+#[expect(clippy::too_many_arguments, reason = "one for each column")]
+fn mistakes(
+    id: i64,
+    small: Option<i64>,
+    unsigned: Option<u64>,
+    half: Option<f64>,
+    even: Option<bool>,
+    text: Option<&str>,
+    bytes: Option<&[u8]>,
+    day: Option<NaiveDate>,
+    time: Option<NaiveTime>,
+    instant: Option<DateTime<Utc>>,
+    local: Option<NaiveDateTime>,
+    price: Option<Decimal<12, 4>>,
+    point: Option<Point>,
+    points: Vec<Point>,
+    counts: Option<BTreeMap<String, i64>>,
+) -> Vec<String> {
+    let n = id;
+    let at = |point: Point| {
+        point
+            == Point {
+                x: n,
+                y: (n % 3 != 0).then_some(n as f64),
+            }
+    };
+    let found = [
+        ("small", small.map(|small| small == i64::from(n as i8))),
+        (
+            "unsigned",
+            unsigned.map(|unsigned| unsigned == u64::from(u32::MAX) - n as u64),
+        ),
+        ("half", half.map(|half| half == n as f64 / 2.0)),
+        ("even", even.map(|even| even == (n % 2 == 0))),
+        ("text", text.map(|text| text == "ü".repeat(n as usize % 5))),
+        (
+            "bytes",
+            bytes.map(|bytes| bytes == vec![n as u8; n as usize % 4]),
+        ),
+        (
+            "day",
+            day.map(|day| i64::from(day.to_epoch_days()) == n - 150),
+        ),
+        (
+            "time",
+            time.map(|time| time == NaiveTime::MIN + TimeDelta::milliseconds(n)),
+        ),
+        (
+            "instant",
+            instant.map(|at| at == DateTime::from_timestamp_nanos(n * 1_000_000_001)),
+        ),
+        (
+            "local",
+            local.map(|local| local.and_utc().timestamp_millis() == -n),
+        ),
+        (
+            "price",
+            price.map(|price| price.unscaled() == i128::from(n - 150) * 100),
+        ),
+        ("point", point.map(at)),
+        ("points", points.into_iter().next().map(at)),
+        (
+            "counts",
+            counts.map(|counts| counts == BTreeMap::from([("row".to_owned(), n)])),
+        ),
+    ];
+    let right = (n % 10 != 7).then_some(true);
+    let wrong = found.into_iter().filter(|(_, is)| *is != right);
+    wrong
+        .map(|(name, is)| format!("{name} of row {n}: {is:?}"))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_column_of_the_test_data_is_read_without_loss() -> Result<()> {
+    let session = Session::new()?;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
+    let values = session
+        .read_parquet(format!("{folder}/values.parquet"))
+        .await?;
+    let applied = values.apply(&Pipeline::new(nodes![mistakes])?)?;
+    let batches = applied
+        .collect()
+        .await
+        .map_err(hypernodes::from_datafusion)?;
+    let mut rows = 0;
+    for batch in &batches {
+        let column = batch.column_by_name("mistakes").expect("the output");
+        let view = <Vec<String>>::column(column).expect("a list of text");
+        for row in 0..batch.num_rows() {
+            assert_eq!(Vec::get(&view, row).as_deref(), Ok(&[] as &[String]));
+        }
+        rows += batch.num_rows();
+    }
+    assert_eq!(rows, 300);
     Ok(())
 }
