@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
 
 use crate::kernel::BoxFuture;
-use crate::value::FromColumn;
+use crate::value::{FromColumn, Owned, conform};
 use crate::{Error, ErrorKind, Pipeline, Result, hint};
 
 /// What runs a pipeline over columns.
@@ -66,6 +68,31 @@ impl Outputs {
             return Err(Error::new(ErrorKind::InvalidInput, "there is no row"));
         }
         get::<T>(name, &view, 0)
+    }
+
+    /// The rows as values of a struct that derives `Column`, whose fields are read from the
+    /// outputs of their names; or of a tuple, whose fields are all outputs in their order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if an output is missing or of another type, or holds a null
+    /// where the field is no `Option`.
+    pub fn rows_as<T: Owned>(&self) -> Result<Vec<T>> {
+        let given = StructArray::from(self.0.clone());
+        let (given, wanted): (ArrayRef, _) = (Arc::new(given), T::data_type());
+        let unfit = || {
+            let message = format!(
+                "the outputs are {}, and were asked for as {wanted}",
+                given.data_type()
+            );
+            Error::new(ErrorKind::InvalidInput, message)
+        };
+        let read = conform(&given, &wanted).map_err(|_| unfit())?;
+        let view = T::column(&read).ok_or_else(unfit)?;
+        let rows = (0..self.rows()).map(|row| {
+            T::get(&view, row)
+                .map_err(|why| Error::new(ErrorKind::InvalidInput, why).with_context("row", row))
+        });
+        rows.collect()
     }
 
     fn view<'a, T: FromColumn<'a>>(&'a self, name: &str) -> Result<(&'a ArrayRef, T::Column)> {

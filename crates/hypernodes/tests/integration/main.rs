@@ -14,4 +14,3 @@ mod sessions;
 mod settings;
 mod udfs;
 mod values;
-mod values;

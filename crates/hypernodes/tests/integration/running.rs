@@ -150,3 +150,32 @@ async fn files_are_read_by_path_and_written_whole_or_not_at_all()
     assert!(session.read_parquet("no/such.parquet").await.is_err());
     Ok(())
 }
+
+#[derive(Column, Clone, Debug, PartialEq)]
+struct Counted {
+    words: Option<i64>,
+    cleaned: Option<String>,
+}
+
+#[tokio::test]
+async fn d11_outputs_are_a_batch_columns_or_rows_of_a_struct() -> Result<()> {
+    let passages = vec![Some(" A b "), None];
+    let made = pipeline()?
+        .map(inputs! { passage: passages })
+        .over("passage")
+        .await?;
+    assert_eq!(made.batch().num_columns(), 2);
+    let rows: Vec<Counted> = made.rows_as()?;
+    let first = Counted {
+        words: Some(2),
+        cleaned: Some("a b".into()),
+    };
+    let second = Counted {
+        words: None,
+        cleaned: None,
+    };
+    assert_eq!(rows, [first, second]);
+    let strict = made.rows_as::<(String, i64)>();
+    assert!(strict.is_err(), "a null is no text");
+    Ok(())
+}
