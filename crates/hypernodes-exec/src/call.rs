@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
+use futures::FutureExt;
 use hypernodes_graph::{
-    Columns, Error, ErrorKind, Failure, Kernel, Node, SharedValue, conform, panic_text,
+    Columns, Engine, Error, ErrorKind, Failure, Kernel, Node, Pipeline, SharedValue, conform,
+    panic_text,
 };
 use hypernodes_plan::BoundNode;
 
@@ -54,6 +56,20 @@ pub(crate) fn call(
     let columns = Columns::new(arrays, &lent, rows, skipped);
     catch_unwind(AssertUnwindSafe(|| kernel.call(&columns)))
         .unwrap_or_else(|panic| Err(panicked(Some(columns.current()), &*panic)))
+}
+
+/// Runs rows of a nested pipeline on its own engine; a panic is an error.
+pub(crate) async fn call_engine(
+    engine: &dyn Engine,
+    pipeline: &Pipeline,
+    columns: RecordBatch,
+) -> Result<RecordBatch, Error> {
+    let mapped = AssertUnwindSafe(async { engine.map(pipeline, columns).await });
+    mapped.catch_unwind().await.unwrap_or_else(|panic| {
+        let message = format!("engine {engine:?} {}", panic_text(&*panic));
+        let error = Error::new(ErrorKind::NodePanicked, message);
+        Err(error.with_context("pipeline", pipeline.name()))
+    })
 }
 
 /// The failure that a panic is.

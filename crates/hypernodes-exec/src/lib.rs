@@ -3,21 +3,27 @@
 //! Only this crate calls users' functions, spawns tasks and catches panics.
 //!
 //! - [`Runtime`] holds the settings and the threads that nodes share;
+//! - [`Executor`] is what those threads are: a [`Pool`], or a user's own;
 //! - [`NodeMapExec`] runs a node over its input's rows, and [`NodeMapPlanner`] plants it;
 //! - [`NodeUdfExt`] makes an ordinary DataFusion function of a node;
 //! - [`check_fence`] refuses a plan in which a node's call is anywhere else;
-//! - [`SequentialEngine`] runs a pipeline row by row on the caller's thread.
+//! - [`SequentialEngine`] runs a pipeline row by row on the caller's thread;
+//! - [`ParallelEngine`] does so for some rows on each of several workers.
 
 mod call;
+mod executor;
 mod fence;
 mod nested;
 mod node_map;
+mod parallel;
 mod pool;
 mod runtime;
 mod sequential;
 
+pub use executor::{Executor, Job};
 pub use fence::check_fence;
 pub use node_map::{NodeMapExec, NodeMapPlanner, NodeUdfExt};
+pub use parallel::{ParallelEngine, ParallelEngineBuilder, Scheduler, WorkloadType};
 pub use pool::Pool;
 pub use runtime::Runtime;
 pub use sequential::SequentialEngine;

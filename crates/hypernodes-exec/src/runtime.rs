@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hypernodes_graph::{Error, ErrorKind, Result, Settings};
 
+use crate::executor::Executor;
 use crate::pool::Pool;
 
 /// Threads at most, if nobody says otherwise.
@@ -13,7 +14,7 @@ const MAX_THREADS: usize = 256;
 #[derive(Debug)]
 pub struct Runtime {
     settings: Settings,
-    pool: Pool,
+    executor: Arc<dyn Executor>,
 }
 
 impl Runtime {
@@ -22,13 +23,22 @@ impl Runtime {
     /// # Errors
     /// [`ErrorKind::InvalidSetting`] for a setting of zero.
     pub fn new(settings: Settings) -> Result<Arc<Self>> {
+        let limit = settings.max_workers.unwrap_or(MAX_THREADS);
+        Self::on_executor(settings, Arc::new(Pool::new(limit)))
+    }
+
+    /// The same, whose sync nodes run on `executor`, which others may share. How much of a node
+    /// runs at once is bounded by the settings as ever, and by what the executor has room for.
+    ///
+    /// # Errors
+    /// As for [`Runtime::new`].
+    pub fn on_executor(settings: Settings, executor: Arc<dyn Executor>) -> Result<Arc<Self>> {
         let zeros: Vec<_> = settings.zeros().collect();
         if !zeros.is_empty() {
             let message = format!("`{}` must be at least 1", zeros.join("`, `"));
             return Err(Error::new(ErrorKind::InvalidSetting, message));
         }
-        let pool = Pool::new(settings.max_workers.unwrap_or(MAX_THREADS));
-        Ok(Arc::new(Self { settings, pool }))
+        Ok(Arc::new(Self { settings, executor }))
     }
 
     /// The defaults of every node.
@@ -36,8 +46,8 @@ impl Runtime {
         self.settings
     }
 
-    /// The threads.
-    pub fn pool(&self) -> &Pool {
-        &self.pool
+    /// What runs sync nodes.
+    pub fn executor(&self) -> &dyn Executor {
+        &*self.executor
     }
 }

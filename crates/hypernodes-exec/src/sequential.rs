@@ -14,15 +14,16 @@ use hypernodes_graph::{
     BoxFuture, Call, Engine, Error, ErrorKind, Failure, Nested, Node, Pipeline, Result,
 };
 use hypernodes_plan::BoundNode;
+use tokio::task::yield_now;
 
-use crate::call::{call, conformed, failed, panicked, skipped};
+use crate::call::{call, call_engine, conformed, failed, panicked, skipped};
 use crate::nested::{flatten, lengths, regroup};
 
 /// Runs each row through the whole pipeline before the next, on the caller's thread, without
 /// DataFusion and without a pool. For debugging, and what every other engine is tested against.
 ///
 /// Dual nodes run by their singular functions. A nested pipeline with an engine of its own runs
-/// on that, a row at a time.
+/// on that, a row at a time. Dropping the future stops the run at the next row.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SequentialEngine;
 
@@ -33,23 +34,32 @@ impl Engine for SequentialEngine {
         pipeline: &'a Pipeline,
         columns: RecordBatch,
     ) -> BoxFuture<'a, Result<RecordBatch>> {
-        Box::pin(map(pipeline, columns))
+        Box::pin(async move { rows(&pipeline.clone().singular(), &columns, 0).await })
     }
 }
 
 /// The values of one row, each an array of one row.
 type Values = BTreeMap<String, ArrayRef>;
 
-async fn map(pipeline: &Pipeline, columns: RecordBatch) -> Result<RecordBatch> {
-    let pipeline = pipeline.clone().singular();
+/// The outputs for these rows, one row after the other; `first` is the ordinal of the first.
+///
+/// Between two rows it is pending once, so that it can be stopped there.
+pub(crate) async fn rows(
+    pipeline: &Pipeline,
+    columns: &RecordBatch,
+    first: u64,
+) -> Result<RecordBatch> {
     let schema = pipeline.output_schema();
     let rows = columns.num_rows();
     let mut made = vec![Vec::with_capacity(rows); schema.fields().len()];
     for row in 0..rows {
+        if row > 0 {
+            yield_now().await;
+        }
         let given = columns.schema_ref().fields().iter();
         let given = std::iter::zip(given, columns.columns());
         let given = given.map(|(field, column)| (field.name().clone(), column.slice(row, 1)));
-        let values = run(&pipeline, given.collect(), row as u64).await?;
+        let values = run(pipeline, given.collect(), first + row as u64).await?;
         std::iter::zip(&mut made, values).for_each(|(made, value)| made.push(value));
     }
     let columns = std::iter::zip(made, schema.fields());
@@ -168,6 +178,9 @@ fn run_nested<'a>(
         let outputs = nested.pipeline.outputs();
         let mut made: Vec<Vec<ArrayRef>> = vec![Vec::new(); outputs.len()];
         for item in 0..flat.rows {
+            if item > 0 {
+                yield_now().await;
+            }
             let given = std::iter::zip(&nested.inputs, &flat.columns);
             let given = given.map(|((name, _), column)| (name.clone(), column.slice(item, 1)));
             let given: Values = given.collect();
@@ -204,7 +217,7 @@ async fn run_on(
     });
     let columns = columns.collect::<Result<Vec<_>, _>>().map_err(internal)?;
     let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(internal)?;
-    let made = engine.map(pipeline, batch).await;
+    let made = call_engine(engine, pipeline, batch).await;
     let made = made.map_err(|error| match error.row() {
         Some(_) => error.with_row(row),
         None => error,

@@ -1,6 +1,7 @@
 //! What runs pipelines, and what they give.
 
 use std::fmt;
+use std::sync::Arc;
 
 use std::sync::Arc;
 
@@ -23,6 +24,17 @@ pub trait Engine: fmt::Debug + Send + Sync {
         pipeline: &'a Pipeline,
         columns: RecordBatch,
     ) -> BoxFuture<'a, Result<RecordBatch>>;
+}
+
+/// An engine that several pipelines share.
+impl<E: Engine + ?Sized> Engine for Arc<E> {
+    fn map<'a>(
+        &'a self,
+        pipeline: &'a Pipeline,
+        columns: RecordBatch,
+    ) -> BoxFuture<'a, Result<RecordBatch>> {
+        E::map(self, pipeline, columns)
+    }
 }
 
 /// The outputs of a pipeline for some rows.

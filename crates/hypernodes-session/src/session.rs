@@ -9,7 +9,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::col;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use hypernodes_exec::Runtime;
+use hypernodes_exec::{Executor, Runtime};
 use hypernodes_graph::{BoxFuture, Engine, Error, ErrorKind, Outputs, Pipeline, Result, Settings};
 use hypernodes_plan::from_datafusion;
 
@@ -58,12 +58,25 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::InvalidSetting`] for a setting of zero.
     pub fn with_config(config: SessionConfig, settings: Settings) -> Result<Self> {
-        let runtime = Runtime::new(settings)?;
+        Ok(Self::on_runtime(config, Runtime::new(settings)?))
+    }
+
+    /// A session whose sync nodes run on `executor`, which other engines may share, in place of
+    /// threads of the session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidSetting`] for a setting of zero.
+    pub fn on_executor(settings: Settings, executor: Arc<dyn Executor>) -> Result<Self> {
+        let runtime = Runtime::on_executor(settings, executor)?;
+        Ok(Self::on_runtime(SessionConfig::new(), runtime))
+    }
+
+    fn on_runtime(config: SessionConfig, runtime: Arc<Runtime>) -> Self {
         let state = SessionStateBuilder::new_with_default_features().with_config(config);
         let planner = NodeQueryPlanner::new(Arc::clone(&runtime)).ordered();
         let state = extend(state.build(), planner).build();
         let context = SessionContext::new_with_state(state);
-        Ok(Self { context, runtime })
+        Self { context, runtime }
     }
 
     /// The rows of a Parquet file, or of the files of a folder by path.

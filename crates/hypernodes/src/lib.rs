@@ -3,7 +3,10 @@
 #[doc(hidden)]
 pub use hypernodes_graph::expansion;
 
-pub use hypernodes_exec::{NodeUdfExt, Runtime, SequentialEngine};
+pub use hypernodes_exec::{
+    Executor, Job, NodeUdfExt, ParallelEngine, ParallelEngineBuilder, Pool, Runtime, Scheduler,
+    SequentialEngine, WorkloadType,
+};
 pub use hypernodes_graph::{
     AsNode, Engine, Error, ErrorKind, Input, InputValue, Inputs, MapMode, Names, Node, Output,
     Outputs, Pipeline, Result, Settings, inputs, items,
@@ -68,8 +71,9 @@ pub use {arrow, chrono, datafusion};
 pub mod prelude {
     pub use crate::{
         Column, DataFrameExt, Engine, Error, ErrorKind, Inputs, MapMode, Node, NodeExprExt,
-        NodeUdfExt, Outputs, Pipeline, PipelineExt, Result, SequentialEngine, Session,
-        SessionContextExt, SessionStateBuilderExt, Settings, inputs, items, node, nodes,
+        NodeUdfExt, Outputs, ParallelEngine, Pipeline, PipelineExt, Result, Scheduler,
+        SequentialEngine, Session, SessionContextExt, SessionStateBuilderExt, Settings,
+        WorkloadType, inputs, items, node, nodes,
     };
     pub use datafusion::prelude::{col, lit};
 }

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::flat::{Flat, flatten, lengths, regroup};
 use super::program::{Program, Steps};
-use crate::call::failed;
+use crate::call::{call_engine, failed};
 use crate::node_map::PhysicalCall;
 
 /// Inner rows of a batch, unless one outer row has more.
@@ -211,7 +211,7 @@ impl NestedStream {
                     let before = first;
                     first += batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
                     async move {
-                        let mapped = engine.map(&pipeline, batch?).await;
+                        let mapped = call_engine(&*engine, &pipeline, batch?).await;
                         mapped.map_err(|error| {
                             to_datafusion(match error.row() {
                                 Some(row) => error.with_row(before + row),

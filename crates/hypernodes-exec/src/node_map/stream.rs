@@ -411,8 +411,8 @@ impl NodeStream {
             }
         };
         self.runtime
-            .pool()
-            .run(job)
+            .executor()
+            .submit(Box::new(job))
             .map_err(DataFusionError::IoError)?;
         Ok(true)
     }

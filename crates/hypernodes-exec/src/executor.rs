@@ -1,0 +1,30 @@
+//! Where the calls of sync functions run.
+
+use std::fmt;
+use std::io;
+
+use crate::pool::Pool;
+
+/// One piece of work; it does not panic.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that run jobs: a [`Pool`], or a user's own.
+///
+/// Jobs may block and may compute, so an executor runs them on threads that drive neither I/O
+/// nor timers. It is *not* allowed to run a job within `submit`, nor to hold one back for ever:
+/// each runs, or is dropped when the executor ends, which the runs that wait for it see. There is
+/// no call for shutting down: engines share an executor, and it ends when the last of them and
+/// the user have dropped it.
+pub trait Executor: fmt::Debug + Send + Sync {
+    /// Runs `job` as soon as a thread is free; jobs need no order.
+    ///
+    /// # Errors
+    /// If the job cannot be taken; it is dropped, and the run that needs it fails.
+    fn submit(&self, job: Job) -> io::Result<()>;
+}
+
+impl Executor for Pool {
+    fn submit(&self, job: Job) -> io::Result<()> {
+        self.run(job)
+    }
+}
