@@ -81,9 +81,11 @@ fn whole(values: &[ArrayRef], data_type: &DataType) -> Result<ArrayRef> {
 /// The outputs of the pipeline for one row.
 async fn run(pipeline: &Pipeline, mut values: Values, row: u64) -> Result<Vec<ArrayRef>> {
     for input in pipeline.inputs() {
-        let fixed = pipeline.bound_item(&input.name).or(input.default.as_ref());
-        if let (Some(value), false) = (fixed, values.contains_key(&input.name)) {
-            values.insert(input.name.clone(), Arc::clone(value));
+        // As on a table: what is bound goes before a column, a column before a default.
+        if let Some(bound) = pipeline.bound_item(&input.name) {
+            values.insert(input.name.clone(), Arc::clone(bound));
+        } else if let (Some(default), false) = (&input.default, values.contains_key(&input.name)) {
+            values.insert(input.name.clone(), Arc::clone(default));
         }
     }
     for node in pipeline.nodes() {

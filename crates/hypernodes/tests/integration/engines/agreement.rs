@@ -1,154 +1,172 @@
 //! Every engine against the sequential one, on random pipelines and data.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionConfig;
 use hypernodes::prelude::*;
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
 
-/// A node over one or two earlier columns, of some kind.
+use super::random::{Level, Row, batch, batches, level};
+
+/// Where the sessions and their tasks live.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("threads")
+});
+
+/// The engines that nested pipelines run on.
+static NESTED: LazyLock<[Arc<dyn Engine>; 3]> = LazyLock::new(|| {
+    let parallel = ParallelEngine::builder().num_workers(2).npartitions(3);
+    [
+        Arc::new(SequentialEngine),
+        Arc::new(parallel.build().expect("an engine")),
+        Arc::new(Session::new().expect("an engine")),
+    ]
+});
+
+/// How the default engine gets the rows.
 #[derive(Debug, Clone)]
-struct Plan {
-    kind: u8,
-    left: usize,
-    right: usize,
-    fails: bool,
+struct Table {
+    batch_size: usize,
+    /// Whether each batch is a partition, whose order among the others is open.
+    split: bool,
 }
-
-fn step(left: i64, right: i64, fails: bool) -> Result<i64, std::fmt::Error> {
-    let sum = left.wrapping_mul(3).wrapping_add(right);
-    if fails && sum % 17 == 5 {
-        Err(std::fmt::Error)
-    } else {
-        Ok(sum)
-    }
-}
-
-fn build(plans: &[Plan]) -> Result<Pipeline> {
-    let names: Vec<&'static str> = vec!["x", "n1", "n2", "n3", "n4"];
-    let nodes = plans.iter().enumerate().map(|(position, plan)| {
-        let inputs = [
-            names[plan.left % (position + 1)],
-            names[plan.right % (position + 1)],
-        ];
-        let (output, fails) = (names[position + 1], plan.fails);
-        match plan.kind % 4 {
-            0 => Node::map(output, inputs, move |a: i64, b: i64| step(a, b, fails)),
-            1 => Node::map(output, inputs, move |a: Option<i64>, b: i64| {
-                step(a.unwrap_or(7), b, fails)
-            }),
-            2 => Node::map_async(output, inputs, move |a: i64, b: i64| async move {
-                if a % 2 == 0 {
-                    tokio::task::yield_now().await;
-                }
-                step(a, b, fails)
-            }),
-            _ => Node::batch(output, inputs, move |a: &Int64Array, b: &Int64Array| {
-                let pairs = std::iter::zip(a, b);
-                let sums = pairs.map(|(a, b)| match (a, b) {
-                    (Some(a), Some(b)) => step(a, b, fails).map(Some),
-                    _ => Ok(None),
-                });
-                sums.collect::<Result<Int64Array, _>>()
-            }),
-        }
-    });
-    Pipeline::new(nodes)
-}
-
-fn plan() -> impl Strategy<Value = Plan> {
-    let failing = prop::bool::weighted(0.1);
-    (0u8..4, 0usize..5, 0usize..5, failing).prop_map(|(kind, left, right, fails)| Plan {
-        kind,
-        left,
-        right,
-        fails,
-    })
-}
-
-type Table = Vec<Vec<Option<i64>>>;
 
 fn table() -> impl Strategy<Value = Table> {
-    let cell = prop::option::weighted(0.8, -50i64..50);
-    prop::collection::vec(prop::collection::vec(cell, 0..40), 1..4)
+    (1usize..50, any::<bool>()).prop_map(|(batch_size, split)| Table { batch_size, split })
 }
 
-async fn check(plans: Vec<Plan>, table: Table, batch_size: usize, split: bool) -> Result<()> {
-    let pipeline = build(&plans)?;
-    let column = |rows: &Vec<Option<i64>>| Arc::new(Int64Array::from(rows.clone())) as ArrayRef;
-    let batches: Vec<RecordBatch> = table
-        .iter()
-        .map(|rows| {
-            RecordBatch::try_from_iter_with_nullable([("x", column(rows), true)]).expect("a column")
-        })
-        .collect();
-    let schema = batches[0].schema();
-    let whole = concat_batches(&schema, &batches).expect("one schema");
-    let expected = SequentialEngine.map(&pipeline, whole.clone()).await;
+fn parallel() -> impl Strategy<Value = [usize; 2]> {
+    [1usize..4, 1usize..9]
+}
 
+async fn on_table(
+    pipeline: &Pipeline,
+    batches: &[RecordBatch],
+    table: &Table,
+) -> Result<RecordBatch> {
     let config = SessionConfig::new()
-        .with_batch_size(batch_size)
+        .with_batch_size(table.batch_size)
         .with_target_partitions(3);
     let session = Session::with_config(config, Settings::default())?;
-    let partitions = if split {
-        batches.into_iter().map(|batch| vec![batch]).collect()
-    } else {
-        vec![batches]
+    let partitions = match table.split {
+        true => batches.iter().map(|batch| vec![batch.clone()]).collect(),
+        false => vec![batches.to_vec()],
     };
-    let table = MemTable::try_new(Arc::clone(&schema), partitions).expect("one schema");
-    let frame = session
-        .read_table(Arc::new(table))
-        .expect("a table")
-        .apply(&pipeline)?;
-    let outputs: Vec<_> = pipeline
-        .outputs()
-        .map(|output| output.name.clone())
+    let table = MemTable::try_new(batches[0].schema(), partitions).expect("one schema");
+    let frame = session.read_table(Arc::new(table)).expect("a table");
+    let frame = frame.apply(pipeline)?;
+    let outputs = pipeline.outputs().map(|output| output.name.as_str());
+    let frame = frame
+        .select_columns(&outputs.collect::<Vec<_>>())
+        .expect("the outputs");
+    let made = frame.collect().await.map_err(hypernodes::from_datafusion)?;
+    Ok(concat_batches(&pipeline.output_schema(), &made).expect("one schema"))
+}
+
+/// Each row, in an order that does not depend on that of the rows if `sorted`.
+fn lines(batch: &RecordBatch, sorted: bool) -> Vec<String> {
+    let rows = 0..batch.num_rows();
+    let mut lines: Vec<String> = rows
+        .map(|row| format!("{:?}", batch.slice(row, 1).columns()))
         .collect();
-    let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
-    let frame = frame.select_columns(&names).expect("the outputs");
-    let made = frame.collect().await.map_err(hypernodes::from_datafusion);
-    match (expected, made) {
-        (Ok(expected), Ok(made)) => {
-            let made = concat_batches(&expected.schema(), &made).expect("one schema");
-            let rows = |batch: &RecordBatch| {
-                let mut rows: Vec<String> = (0..batch.num_rows())
-                    .map(|row| format!("{:?}", batch.slice(row, 1).columns()))
-                    .collect();
-                if split {
-                    rows.sort();
-                }
-                rows
-            };
-            assert_eq!(rows(&made), rows(&expected));
+    if sorted {
+        lines.sort();
+    }
+    lines
+}
+
+/// What is known of an error, whatever engine met it.
+fn facts(error: &Error) -> (ErrorKind, [Option<&str>; 4], &str) {
+    let facts = ["pipeline", "node", "row", "item"].map(|key| error.context(key));
+    (error.kind(), facts, error.message())
+}
+
+async fn check(
+    level: Level,
+    rows: Vec<Vec<Row>>,
+    table: Table,
+    [workers, partitions]: [usize; 2],
+) -> TestCaseResult {
+    let broken = |error: Error| TestCaseError::fail(format!("{error:?}"));
+    let pipeline = level.build(&NESTED).map_err(broken)?;
+    let batches = rows.iter().map(|rows| batch(rows)).collect::<Vec<_>>();
+    let whole = concat_batches(&batches[0].schema(), &batches).expect("one schema");
+    let expected = SequentialEngine.map(&pipeline, whole.clone()).await;
+
+    let engine = ParallelEngine::builder()
+        .num_workers(workers)
+        .npartitions(partitions);
+    let engine = engine.build().map_err(broken)?;
+    match (&expected, engine.map(&pipeline, whole.clone()).await) {
+        (Ok(expected), Ok(made)) => prop_assert_eq!(lines(&made, false), lines(expected, false)),
+        (Err(expected), Err(made)) => prop_assert_eq!(facts(&made), facts(expected)),
+        (expected, made) => {
+            return Err(TestCaseError::fail(format!(
+                "expected {expected:?}, parallel {made:?}"
+            )));
         }
-        (Err(expected), Err(made)) => {
-            assert_eq!(made.kind(), expected.kind(), "{made:?}");
+    }
+    match (&expected, on_table(&pipeline, &batches, &table).await) {
+        (Ok(expected), Ok(made)) => {
+            prop_assert_eq!(lines(&made, table.split), lines(expected, table.split));
+        }
+        (Err(_), Err(made)) => {
+            let is_users = made.user_error::<std::fmt::Error>().is_some();
+            let kind = if is_users {
+                ErrorKind::NodeFailed
+            } else {
+                ErrorKind::InvalidInput
+            };
+            prop_assert_eq!(made.kind(), kind, "{:?}", made);
+            let of_batch = made.context("first row of the batch");
+            prop_assert!(made.row().is_some() || of_batch.is_some(), "{:?}", made);
             // Which of the failing rows is reported is open, but it must be one that fails.
-            if let (false, Some(row)) = (split, made.row()) {
+            if let (false, Some(row)) = (table.split, made.row()) {
+                prop_assert!(row < whole.num_rows() as u64, "{:?}", made);
                 let alone = whole.slice(row as usize, 1);
                 let alone = SequentialEngine.map(&pipeline, alone).await;
-                assert!(alone.is_err(), "row {row} does not fail: {made:?}");
+                prop_assert!(alone.is_err(), "row {} does not fail: {:?}", row, made);
             }
         }
-        (expected, made) => panic!("expected {expected:?}, made {made:?}"),
+        (expected, made) => {
+            return Err(TestCaseError::fail(format!(
+                "expected {expected:?}, made {made:?}"
+            )));
+        }
     }
     Ok(())
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 4096,
+        ..ProptestConfig::with_cases(cases)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(cases(60))]
 
     #[test]
-    fn the_default_engine_gives_what_the_sequential_one_gives(
-        plans in prop::collection::vec(plan(), 1..5),
-        table in table(),
-        batch_size in 1usize..50,
-        split in any::<bool>(),
+    fn engines_agree_on_flat_pipelines(
+        level in level(0), rows in batches(), table in table(), parallel in parallel(),
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        runtime.block_on(check(plans, table, batch_size, split)).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+        RUNTIME.block_on(check(level, rows, table, parallel))?;
+    }
+
+    #[test]
+    fn engines_agree_on_pipelines_in_pipelines(
+        level in level(3), rows in batches(), table in table(), parallel in parallel(),
+    ) {
+        RUNTIME.block_on(check(level, rows, table, parallel))?;
     }
 }

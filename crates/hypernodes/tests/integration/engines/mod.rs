@@ -6,6 +6,7 @@ mod calls;
 mod executors;
 mod own;
 mod parallel;
+mod random;
 mod results;
 mod reuse;
 

@@ -7,6 +7,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use hypernodes::prelude::*;
 
 const RUNS: usize = 1000;
+/// Threads of the default engine, which is set so here.
+const MAX_WORKERS: usize = 4;
 /// Set in the process that counts: there, no other test has threads.
 const ALONE: &str = "HYPERNODES_COUNTS_ALONE";
 
@@ -86,7 +88,10 @@ fn alone() -> Result<()> {
     let runtime = runtime.expect("threads");
     let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     runtime.block_on(async {
-        let session = Session::new()?;
+        let session = Session::with_settings(Settings {
+            max_workers: Some(MAX_WORKERS),
+            ..Settings::default()
+        })?;
         let memory = session.clone();
         let reserved = move || memory.runtime_env().memory_pool.reserved();
         count(Box::new(session), reserved).await?;
