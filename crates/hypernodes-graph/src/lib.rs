@@ -21,7 +21,9 @@ pub use node::expansion;
 pub use node::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
 };
-pub use node::{Identity, Names, Node, NodeFunction, Output, Parameter, Settings, SharedParameter};
+pub use node::{
+    Declared, Identity, Names, Node, NodeFunction, Output, Parameter, Settings, SharedParameter,
+};
 pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
 pub use shared::{Lent, SharedValue, panic_text};
 pub use value::{

@@ -66,6 +66,7 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
             const _: () = ::std::assert!(#arity == #named, #message);
         }
     });
+    let declared = declared(&krate, options);
     let defaults = checked.parameters.iter().filter_map(|parameter| {
         let (name, default) = (&parameter.name, parameter.default.as_ref()?);
         let owned = &parameter.written;
@@ -98,7 +99,7 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
                     },
                     #body,
                 );
-                let node = node.with_settings(#settings);
+                let node = node.with_settings(#settings).with_declared(#declared);
                 #(let node = #defaults;)*
                 #dual
                 node
@@ -194,6 +195,15 @@ fn settings(krate: &TokenStream, options: &Options) -> TokenStream {
             use_batch_udf: #use_batch_udf,
         }
     }
+}
+
+fn declared(krate: &TokenStream, options: &Options) -> TokenStream {
+    let pure = options.pure.as_ref();
+    let pure = pure.map(|pure| quote!(pure: #pure,));
+    let cost = options.cost.as_ref();
+    let cost = cost.map(|cost| quote!(cost: #cost,));
+    let dedup = options.dedup.then(|| quote!(dedup: true,));
+    quote!(#krate::Declared { #pure #cost #dedup ..::std::default::Default::default() })
 }
 
 /// The type with every lifetime, written or left out, replaced.

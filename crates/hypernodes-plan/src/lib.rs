@@ -10,17 +10,19 @@
 //! - [`to_datafusion`] and [`from_datafusion`] carry errors through DataFusion and back.
 
 mod apply;
+mod arrange;
 mod error;
 mod expr;
-mod extract_nodes;
+mod extract;
 mod node_map;
+mod order;
 mod pin_nodes;
 mod udf;
 
 pub use apply::apply;
 pub use error::{from_datafusion, to_datafusion};
 pub use expr::NodeExprExt;
-pub use extract_nodes::ExtractNodes;
+pub use extract::ExtractNodes;
 pub use node_map::{MappedCall, MappedOutput, NodeMap};
 pub use pin_nodes::PinNodes;
 pub use udf::{BoundNode, NodeUdf};

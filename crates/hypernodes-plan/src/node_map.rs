@@ -83,6 +83,14 @@ impl NodeMap {
         })
     }
 
+    /// The operator that `plan` is, if it is one.
+    pub fn of(plan: &LogicalPlan) -> Option<&Self> {
+        match plan {
+            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// The calls, in the order of their columns.
     pub fn calls(&self) -> &[MappedCall] {
         &self.calls

@@ -1,22 +1,33 @@
 //! Holds predicates on nodes where they were written.
 
-use datafusion_common::Column;
-use datafusion_common::Result;
-use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder};
-use datafusion_optimizer::{OptimizerConfig, OptimizerRule};
-use hypernodes_graph::Call;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion_expr::{
+    BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Values,
+};
+use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+use crate::extract::has_subquery;
+use crate::order::by_cost;
 use crate::udf::NodeUdf;
 
-/// The first optimizer rule: a predicate that calls a node becomes a column below its filter.
+/// The first optimizer rule: what DataFusion would do to calls before [`ExtractNodes`]
+/// (crate::ExtractNodes) sees them is made impossible.
 ///
-/// DataFusion moves even volatile predicates below an aggregate and copies them to both sides
-/// of a join, but never moves a volatile projection. So each conjunct that calls a node becomes
-/// `Filter(__pin) <- Projection[*, conjunct AS __pin]`: first the filter of the conjuncts that
-/// call none, then one such pair for each of the others, sync before async, else as written.
-/// Conjuncts with subqueries or outer references stay as they are, for decorrelation.
+/// - DataFusion moves even volatile predicates below an aggregate and copies them to both sides
+///   of a join, but never moves a volatile projection. So each conjunct of a filter or of an
+///   inner join's condition that calls a node becomes
+///   `Filter(__pin) <- Projection[*, conjunct AS __pin]`: first the filter of the conjuncts that
+///   call none, then one such pair for each of the others, by the declared cost of what they
+///   call, sync before async, else as written. Conjuncts with subqueries or outer references
+///   stay as they are, for decorrelation, and so do equalities of two sides of a join, which
+///   are to become its keys.
+/// - Each reference to a node that is not pure is told from all others.
+/// - VALUES, which are evaluated while planning, become a union of one-row projections.
 #[derive(Debug, Default)]
 pub struct PinNodes;
 
@@ -25,37 +36,128 @@ impl OptimizerRule for PinNodes {
         "pin_nodes"
     }
 
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        None
+    }
+
     fn rewrite(
         &self,
         plan: LogicalPlan,
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
-        plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Filter(filter) => pin(filter, config),
-            other => Ok(Transformed::no(other)),
+        plan.transform_up_with_subqueries(|plan| {
+            if !calls_nodes(&plan)? {
+                return Ok(Transformed::no(plan));
+            }
+            let plan = tell_apart(plan)?;
+            let changed = plan.transformed;
+            let pinned = match plan.data {
+                LogicalPlan::Filter(filter) => pin_filter(filter, config),
+                LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+                    pin_join(join, config)
+                }
+                LogicalPlan::Values(values) => unfold(values),
+                other => Ok(Transformed::no(other)),
+            };
+            pinned.map(|pinned| pinned.update_transformed(changed))
         })
     }
 }
 
-fn pin(filter: Filter, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+trait Update {
+    fn update_transformed(self, changed: bool) -> Self;
+}
+
+impl<T> Update for Transformed<T> {
+    fn update_transformed(mut self, changed: bool) -> Self {
+        self.transformed |= changed;
+        self
+    }
+}
+
+fn calls_nodes(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_expressions(|expr| {
+        found |= NodeUdf::is_in(expr);
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
+}
+
+/// The outputs of one node in one operator are one reference.
+fn tell_apart(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut several: Vec<(NodeUdf, Vec<Expr>, u64)> = Vec::new();
+    plan.map_expressions(|expr| {
+        expr.transform_up(|part| {
+            let Expr::ScalarFunction(mut function) = part else {
+                return Ok(Transformed::no(part));
+            };
+            let udf = NodeUdf::find(&function.func);
+            let Some(udf) = udf.filter(|udf| udf.as_reference(0).is_some()) else {
+                return Ok(Transformed::no(Expr::ScalarFunction(function)));
+            };
+            let known = several.iter().find(|(known, args, _)| {
+                udf.field().is_some() && *known == udf.whole() && *args == function.args
+            });
+            let occurrence = match known {
+                Some((_, _, occurrence)) => *occurrence,
+                None => NEXT.fetch_add(1, Ordering::Relaxed),
+            };
+            several.push((udf.whole(), function.args.clone(), occurrence));
+            if let Some(reference) = udf.as_reference(occurrence) {
+                function.func = Arc::new(ScalarUDF::new_from_impl(reference));
+            }
+            Ok(Transformed::yes(Expr::ScalarFunction(function)))
+        })
+    })
+}
+
+fn pin_filter(filter: Filter, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    let sides = match filter.input.as_ref() {
+        LogicalPlan::Join(join) => Some((join.left.schema(), join.right.schema())),
+        _ => None,
+    };
     let conjuncts = split_conjunction_owned(filter.predicate.clone());
-    let (mut pinned, free): (Vec<Expr>, Vec<Expr>) = conjuncts.into_iter().partition(|conjunct| {
-        NodeUdf::is_in(conjunct) && !conjunct.contains_outer() && !has_subquery(conjunct)
+    let (pinned, free): (Vec<Expr>, Vec<Expr>) = conjuncts.into_iter().partition(|conjunct| {
+        is_pinned(conjunct) && !sides.is_some_and(|(left, right)| is_key(conjunct, left, right))
     });
     if pinned.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Filter(filter)));
     }
-    pinned.sort_by_key(calls_async);
-    let columns: Vec<Expr> = filter
-        .input
-        .schema()
-        .iter()
-        .map(|field| Expr::Column(Column::from(field)))
-        .collect();
     let mut builder = LogicalPlanBuilder::from(filter.input);
     if let Some(free) = conjunction(free) {
         builder = builder.filter(free)?;
     }
+    pin(builder, pinned, config).map(Transformed::yes)
+}
+
+fn pin_join(mut join: Join, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+    let conjuncts = join.filter.take().map(split_conjunction_owned);
+    let conjuncts = conjuncts.unwrap_or_default();
+    let (left, right) = (join.left.schema(), join.right.schema());
+    let (pinned, free): (Vec<Expr>, Vec<Expr>) = conjuncts
+        .into_iter()
+        .partition(|conjunct| is_pinned(conjunct) && !is_key(conjunct, left, right));
+    join.filter = conjunction(free);
+    let join = LogicalPlan::Join(join);
+    if pinned.is_empty() {
+        return Ok(Transformed::no(join));
+    }
+    pin(LogicalPlanBuilder::new(join), pinned, config).map(Transformed::yes)
+}
+
+fn pin(
+    mut builder: LogicalPlanBuilder,
+    mut pinned: Vec<Expr>,
+    config: &dyn OptimizerConfig,
+) -> Result<LogicalPlan> {
+    by_cost(&mut pinned);
+    let columns = builder.schema().iter().map(Column::from);
+    let columns: Vec<Expr> = columns.map(Expr::Column).collect();
     for conjunct in pinned {
         let name = config.alias_generator().next("__pin");
         let kept = columns.iter().cloned();
@@ -64,26 +166,45 @@ fn pin(filter: Filter, config: &dyn OptimizerConfig) -> Result<Transformed<Logic
             .filter(Expr::Column(Column::new_unqualified(name)))?
             .project(columns.clone())?;
     }
-    Ok(Transformed::yes(builder.build()?))
+    builder.build()
 }
 
-fn calls_async(expr: &Expr) -> bool {
-    let is_async = |part: &Expr| {
-        NodeUdf::called_by(part)
-            .is_some_and(|udf| matches!(udf.bound().node.call(), Call::Async(_)))
-    };
-    expr.exists(|part| Ok(is_async(part))).unwrap_or(true)
+fn is_pinned(conjunct: &Expr) -> bool {
+    NodeUdf::is_in(conjunct) && !conjunct.contains_outer() && !has_subquery(conjunct)
 }
 
-fn has_subquery(expr: &Expr) -> bool {
-    let is_subquery = |part: &Expr| {
-        matches!(
-            part,
-            Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::ScalarSubquery(_)
-                | Expr::SetComparison(_)
-        )
+/// Whether the predicate says that something of one side equals something of the other.
+fn is_key(predicate: &Expr, left: &DFSchema, right: &DFSchema) -> bool {
+    let Expr::BinaryExpr(BinaryExpr {
+        left: one,
+        op: Operator::Eq,
+        right: other,
+    }) = predicate
+    else {
+        return false;
     };
-    expr.exists(|part| Ok(is_subquery(part))).unwrap_or(true)
+    let reads = |expr: &Expr, schema: &DFSchema| {
+        let columns = expr.column_refs();
+        let known = |column: &Column| schema.maybe_index_of_column(column).is_some();
+        !columns.is_empty() && columns.into_iter().all(known)
+    };
+    (reads(one, left) && reads(other, right)) || (reads(one, right) && reads(other, left))
+}
+
+fn unfold(values: Values) -> Result<Transformed<LogicalPlan>> {
+    let schema = Arc::clone(&values.schema);
+    let rows = values.values.into_iter().map(|row| {
+        let fields = schema.fields().iter();
+        let exprs = std::iter::zip(row, fields).map(|(expr, field)| {
+            datafusion_expr::cast(expr, field.data_type().clone()).alias(field.name())
+        });
+        LogicalPlanBuilder::empty(true).project(exprs)?.build()
+    });
+    let mut rows = rows.collect::<Result<Vec<_>>>()?.into_iter();
+    let Some(first) = rows.next() else {
+        return Ok(Transformed::no(LogicalPlanBuilder::empty(false).build()?));
+    };
+    let builder = LogicalPlanBuilder::new(first);
+    let plan = rows.try_fold(builder, LogicalPlanBuilder::union)?.build()?;
+    Ok(Transformed::yes(plan))
 }

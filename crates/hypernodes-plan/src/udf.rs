@@ -45,11 +45,14 @@ impl BoundNode {
 ///
 /// It is volatile: a promise that the optimizer will neither move nor double it, not a
 /// statement about the function. Two are equal if they give the same of one definition with
-/// the same shared values and settings. Every call may give null.
+/// the same shared values and settings, and one that is not pure only to the same reference of
+/// a query. Every call may give null.
 #[derive(Debug)]
 pub struct NodeUdf {
     bound: Arc<BoundNode>,
     field: Option<usize>,
+    /// Of a node that is not pure: which reference in the query it is.
+    occurrence: Option<u64>,
     name: String,
     signature: Signature,
 }
@@ -79,6 +82,7 @@ impl NodeUdf {
         Self {
             bound,
             field,
+            occurrence: None,
             name,
             signature,
         }
@@ -86,8 +90,31 @@ impl NodeUdf {
 
     /// The same call for all that the node makes.
     pub(crate) fn whole(&self) -> Self {
-        let name = self.bound.node.name().to_owned();
-        Self::with_field(Arc::clone(&self.bound), None, name)
+        self.for_field(None)
+    }
+
+    /// The same call for one output, or for all that the node makes.
+    pub(crate) fn for_field(&self, field: Option<usize>) -> Self {
+        let made = match field {
+            Some(field) => Self::output(&self.bound, field),
+            None => {
+                let name = self.bound.node.name().to_owned();
+                Self::with_field(Arc::clone(&self.bound), None, name)
+            }
+        };
+        let occurrence = self.occurrence;
+        Self { occurrence, ..made }
+    }
+
+    /// The same call as a reference of its own, equal to no other; `None` if it is one
+    /// already, or if its node is pure and its calls are all one.
+    pub(crate) fn as_reference(&self, occurrence: u64) -> Option<Self> {
+        if self.bound.node.declared().pure || self.occurrence.is_some() {
+            return None;
+        }
+        let made = self.for_field(self.field);
+        let occurrence = Some(occurrence);
+        Some(Self { occurrence, ..made })
     }
 
     /// Which output it gives; `None` for the array that the node makes.
@@ -132,6 +159,7 @@ impl PartialEq for NodeUdf {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.bound, &other.bound);
         self.field == other.field
+            && self.occurrence == other.occurrence
             && ours.node.identity() == theirs.node.identity()
             && ours.node.settings() == theirs.node.settings()
             && ours.shared.len() == theirs.shared.len()

@@ -12,9 +12,9 @@ use crate::{Identity, Parameter, SharedParameter, SharedValue};
 pub use super::function::{argument, settle};
 pub use crate::value::{FieldColumn, StructBuilder, field_written, struct_type};
 pub use crate::{
-    FromColumn, IntoColumn, ListItem, Node, NodeFunction, NodeOutput, Owned, Settings,
+    Declared, FromColumn, IntoColumn, ListItem, Node, NodeFunction, NodeOutput, Owned, Settings,
+    StructColumn, Unreadable, Unwritable,
 };
-pub use crate::{StructColumn, Unreadable, Unwritable};
 pub use arrow::array::ArrayRef;
 pub use arrow::datatypes::DataType;
 

@@ -3,6 +3,7 @@
 //! What belongs here: turning functions into nodes. What never does: deciding when, where or
 //! how often a node is called.
 
+mod declared;
 pub mod expansion;
 mod function;
 mod settings;
@@ -20,6 +21,7 @@ use crate::pipeline::narrowed;
 use crate::value::{ColumnArray, FromColumn, IntoColumn, reads};
 use crate::{Pipeline, hint};
 
+pub use declared::Declared;
 pub use function::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
 };
@@ -133,6 +135,7 @@ struct Definition {
     shared: Vec<SharedParameter>,
     outputs: Vec<Output>,
     settings: Settings,
+    declared: Declared,
     call: Call,
     /// Of a dual node, the call for one item; `call` is that for many.
     single: Option<Call>,
@@ -173,6 +176,7 @@ impl Node {
         call: Call,
     ) -> Self {
         let settings = Settings::default();
+        let declared = Declared::default();
         Self(Arc::new(Definition {
             identity,
             name: name.into(),
@@ -180,6 +184,7 @@ impl Node {
             shared,
             outputs,
             settings,
+            declared,
             call,
             single: None,
             faults: Vec::new(),
@@ -374,6 +379,26 @@ impl Node {
                 ));
             }
         }
+        self
+    }
+
+    /// What its author says about it.
+    pub fn declared(&self) -> &Declared {
+        &self.0.declared
+    }
+
+    /// The same function, about which its author says this.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Declared, Node};
+    ///
+    /// let dice = Node::map("dice", ["sides"], |sides: i64| sides / 2);
+    /// let dice = dice.with_declared(Declared { pure: false, ..Declared::default() });
+    /// assert!(!dice.declared().pure);
+    /// ```
+    #[must_use]
+    pub fn with_declared(mut self, declared: Declared) -> Self {
+        Arc::make_mut(&mut self.0).declared = declared;
         self
     }
 

@@ -1,0 +1,24 @@
+//! What the author of a node says about the function, for planning.
+
+/// What a query's planner may rely on; nothing needs to be said to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Declared {
+    /// Whether equal arguments give equal results, so that calls may be merged. One that is
+    /// not is called once per row for each place that names it.
+    pub pure: bool,
+    /// What a call costs, beside those of other nodes: of two predicates on nodes, the cheaper
+    /// is tested first.
+    pub cost: u32,
+    /// Whether rows of equal arguments that are in flight together share a call.
+    pub dedup: bool,
+}
+
+impl Default for Declared {
+    fn default() -> Self {
+        Self {
+            pure: true,
+            cost: 1,
+            dedup: false,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A run of projections, aliases, filters and calls, as steps on a base.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
+use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
+
+use crate::node_map::{MappedCall, NodeMap};
+
+/// One step, over the base's columns and those of calls below.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    Call(MappedCall),
+    Filter(Expr),
+}
+
+/// A plan as steps on a base.
+pub(super) struct Chain {
+    pub(super) base: LogicalPlan,
+    /// From the base up.
+    pub(super) steps: Vec<Step>,
+    /// What each column of the plan is, over the base's columns and those of calls.
+    pub(super) columns: Vec<Expr>,
+}
+
+impl Step {
+    /// The columns it reads.
+    pub(super) fn reads(&self) -> HashSet<Column> {
+        match self {
+            Self::Filter(predicate) => owned(predicate),
+            Self::Call(call) => {
+                let exprs = call.function.args.iter().chain(&call.guard);
+                exprs.flat_map(owned).collect()
+            }
+        }
+    }
+
+    /// The columns it makes.
+    pub(super) fn makes(&self) -> impl Iterator<Item = Column> {
+        let outputs = match self {
+            Self::Call(call) => &call.outputs[..],
+            Self::Filter(_) => &[],
+        };
+        let names = outputs.iter().map(|output| &output.name);
+        names.map(Column::new_unqualified)
+    }
+
+    /// The same over what `substitute` puts in the place of columns.
+    fn rewritten(&self, substitute: impl Fn(&Expr) -> Result<Expr>) -> Result<Self> {
+        Ok(match self {
+            Self::Filter(predicate) => Self::Filter(substitute(predicate)?),
+            Self::Call(call) => {
+                let args = call.function.args.iter().map(&substitute);
+                let function = Arc::clone(&call.function.func);
+                Self::Call(MappedCall {
+                    function: ScalarFunction::new_udf(function, args.collect::<Result<_>>()?),
+                    guard: call.guard.as_ref().map(&substitute).transpose()?,
+                    outputs: call.outputs.clone(),
+                })
+            }
+        })
+    }
+}
+
+pub(super) fn owned(expr: &Expr) -> HashSet<Column> {
+    expr.column_refs().into_iter().cloned().collect()
+}
+
+/// Whether steps may be moved across the expression: it gives the same wherever it stands.
+fn is_movable(expr: &Expr) -> bool {
+    !expr.is_volatile() && !expr.contains_outer()
+}
+
+impl Chain {
+    /// The plan as a chain; the base is whatever nothing can be moved across.
+    pub(super) fn of(plan: &LogicalPlan) -> Result<Self> {
+        match plan {
+            LogicalPlan::Projection(projection) if projection.expr.iter().all(is_movable) => {
+                let mut chain = Self::of(&projection.input)?;
+                let columns = projection.expr.iter();
+                let columns = columns.map(|expr| chain.over_base(expr, projection.input.schema()));
+                chain.columns = columns.collect::<Result<_>>()?;
+                Ok(chain)
+            }
+            LogicalPlan::SubqueryAlias(alias) => Self::of(&alias.input),
+            LogicalPlan::Filter(filter) if is_movable(&filter.predicate) => {
+                let mut chain = Self::of(&filter.input)?;
+                for conjunct in split_conjunction(&filter.predicate) {
+                    let conjunct = chain.over_base(conjunct, filter.input.schema())?;
+                    chain.steps.push(Step::Filter(conjunct));
+                }
+                Ok(chain)
+            }
+            other => match NodeMap::of(other) {
+                Some(map) => {
+                    let mut chain = Self::of(map.input())?;
+                    for call in map.calls() {
+                        let schema = map.input().schema();
+                        let step = Step::Call(call.clone());
+                        let step = step.rewritten(|expr| chain.over_base(expr, schema))?;
+                        chain.columns.extend(step.makes().map(Expr::Column));
+                        chain.steps.push(step);
+                    }
+                    Ok(chain)
+                }
+                None => {
+                    let columns = other.schema().iter().map(Column::from);
+                    Ok(Self {
+                        base: other.clone(),
+                        steps: Vec::new(),
+                        columns: columns.map(Expr::Column).collect(),
+                    })
+                }
+            },
+        }
+    }
+
+    pub(super) fn has_calls(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Call(_)))
+    }
+
+    /// `expr`, over the columns of the chain's plan, whose schema this is, over the base's.
+    pub(super) fn over_base(&self, expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+        let expr = expr.clone().unalias_nested().data;
+        let substituted = expr.transform_up(|part| match part {
+            Expr::Column(column) => {
+                let position = schema.index_of_column(&column)?;
+                let column = self.columns.get(position).cloned();
+                let column = column
+                    .ok_or_else(|| internal_datafusion_err!("a chain lacks column {position}"))?;
+                Ok(Transformed::yes(column))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(substituted.data)
+    }
+
+    /// The same of an expression that also reads columns of another plan.
+    pub(super) fn over_side(&self, expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+        let substituted = expr.clone().transform_up(|part| match &part {
+            Expr::Column(column) if schema.maybe_index_of_column(column).is_some() => {
+                self.over_base(&part, schema).map(Transformed::yes)
+            }
+            _ => Ok(Transformed::no(part)),
+        })?;
+        Ok(substituted.data)
+    }
+
+    /// The steps that make the columns, and those that they need in turn.
+    pub(super) fn needed(&self, columns: impl IntoIterator<Item = Column>) -> HashSet<usize> {
+        let mut needed = HashSet::new();
+        let mut open: Vec<Column> = columns.into_iter().collect();
+        while let Some(column) = open.pop() {
+            let maker = self
+                .steps
+                .iter()
+                .position(|step| step.makes().any(|made| made == column));
+            if let Some(maker) = maker
+                && needed.insert(maker)
+            {
+                open.extend(self.steps[maker].reads());
+            }
+        }
+        needed
+    }
+
+    /// The base with columns of unique names, so that it can stand beside any other plan.
+    pub(super) fn with_unique_names(self, mut next: impl FnMut() -> String) -> Result<Self> {
+        let fields: Vec<Column> = self.base.schema().iter().map(Column::from).collect();
+        let names: Vec<String> = fields.iter().map(|_| next()).collect();
+        let exprs = std::iter::zip(&fields, &names);
+        let exprs = exprs.map(|(column, name)| Expr::Column(column.clone()).alias(name));
+        let base = Projection::try_new(exprs.collect(), Arc::new(self.base))?;
+        let renamed = |expr: &Expr| {
+            let renamed = expr.clone().transform_up(|part| match part {
+                Expr::Column(column) => {
+                    let place = fields.iter().position(|known| *known == column);
+                    let column =
+                        place.map_or(column, |place| Column::new_unqualified(&names[place]));
+                    Ok(Transformed::yes(Expr::Column(column)))
+                }
+                other => Ok(Transformed::no(other)),
+            });
+            renamed.map(|renamed| renamed.data)
+        };
+        let steps = self.steps.iter().map(|step| step.rewritten(renamed));
+        Ok(Self {
+            base: LogicalPlan::Projection(base),
+            steps: steps.collect::<Result<_>>()?,
+            columns: self.columns.iter().map(renamed).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// The steps on a plan.
+pub(super) fn stack(
+    plan: LogicalPlan,
+    steps: impl IntoIterator<Item = Step>,
+) -> Result<LogicalPlan> {
+    steps.into_iter().try_fold(plan, |plan, step| match step {
+        Step::Filter(predicate) => {
+            let predicates = split_conjunction_owned(predicate);
+            let filter = |plan, predicate| {
+                Ok(LogicalPlan::Filter(Filter::try_new(
+                    predicate,
+                    Arc::new(plan),
+                )?))
+            };
+            predicates.into_iter().try_fold(plan, filter)
+        }
+        Step::Call(call) => {
+            let node = Arc::new(NodeMap::try_new(plan, vec![call])?);
+            Ok(LogicalPlan::Extension(Extension { node }))
+        }
+    })
+}
+
+/// A projection that gives `columns` the names that `schema` has.
+pub(super) fn named<'a>(
+    plan: LogicalPlan,
+    columns: impl IntoIterator<Item = Expr>,
+    schema: impl IntoIterator<Item = (Option<&'a TableReference>, &'a str)>,
+) -> Result<LogicalPlan> {
+    let exprs = std::iter::zip(columns, schema).map(|(expr, (qualifier, name))| match &expr {
+        Expr::Column(column) if column.relation.as_ref() == qualifier && column.name == name => {
+            expr
+        }
+        _ => expr.alias_qualified(qualifier.cloned(), name),
+    });
+    let projection = Projection::try_new(exprs.collect(), Arc::new(plan))?;
+    Ok(LogicalPlan::Projection(projection))
+}
+
+/// The names of a schema's fields.
+pub(super) fn names(schema: &DFSchema) -> impl Iterator<Item = (Option<&TableReference>, &str)> {
+    schema
+        .iter()
+        .map(|(qualifier, field)| (qualifier, field.name().as_str()))
+}

@@ -1,0 +1,257 @@
+//! Calls move above operators that leave fewer rows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion_common::tree_node::Transformed;
+use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::{Expr, Join, Limit, LogicalPlan, Sort, SortExpr, Window};
+use datafusion_optimizer::OptimizerConfig;
+
+use super::chain::{Chain, Step, named, names, owned, stack};
+
+/// Moves the calls below `Sort … fetch`, `Limit`, `Window`, semi and anti joins above them, if
+/// the operator does not need what they make.
+///
+/// Filters that need such a call move along above a semi or anti join; below the others they
+/// decide which rows the operator sees, so that they stay, and what they need.
+pub(super) fn lift(
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Result<Transformed<LogicalPlan>> {
+    let lifted = match &plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => lift_sort(sort, config)?,
+        LogicalPlan::Limit(limit) => lift_limit(limit)?,
+        LogicalPlan::Window(window) => lift_window(window)?,
+        LogicalPlan::Join(join) => lift_join(join, config)?,
+        _ => None,
+    };
+    Ok(match lifted {
+        Some(lifted) => Transformed::yes(lifted),
+        None => Transformed::no(plan),
+    })
+}
+
+/// A chain whose steps are those that an operator needs, and the steps to go above it.
+struct Split {
+    below: LogicalPlan,
+    above: Vec<Step>,
+    columns: Vec<Expr>,
+}
+
+/// `None` if no call could move.
+fn split(chain: Chain, needs: HashSet<Column>, is_selective: bool) -> Result<Option<Split>> {
+    let mut needs = needs;
+    if is_selective {
+        for step in &chain.steps {
+            if let Step::Filter(_) = step {
+                needs.extend(step.reads());
+            }
+        }
+    }
+    let needed = chain.needed(needs);
+    let is_call = |index: &usize| matches!(chain.steps[*index], Step::Call(_));
+    if (0..chain.steps.len())
+        .filter(is_call)
+        .all(|index| needed.contains(&index))
+    {
+        return Ok(None);
+    }
+    let (mut below, mut above) = (Vec::new(), Vec::new());
+    for (index, step) in chain.steps.iter().enumerate() {
+        let stays = match step {
+            Step::Call(_) => needed.contains(&index),
+            Step::Filter(_) => chain.needed(step.reads()).is_subset(&needed),
+        };
+        if stays { &mut below } else { &mut above }.push(step.clone());
+    }
+    Ok(Some(Split {
+        below: stack(chain.base, below)?,
+        above,
+        columns: chain.columns,
+    }))
+}
+
+fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(&sort.input)?;
+    if !chain.has_calls() {
+        return Ok(None);
+    }
+    let schema = sort.input.schema();
+    let keys = sort
+        .expr
+        .iter()
+        .map(|key| chain.over_base(&key.expr, schema));
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    let needs = keys.iter().flat_map(owned).collect();
+    let Some(Split {
+        below,
+        above,
+        columns,
+    }) = split(chain, needs, true)?
+    else {
+        return Ok(None);
+    };
+    let keys = std::iter::zip(&sort.expr, keys).map(|(key, expr)| key.with_expr(expr));
+    let keys: Vec<SortExpr> = keys.collect();
+    let lower = LogicalPlan::Sort(Sort {
+        expr: keys.clone(),
+        input: Arc::new(below),
+        fetch: sort.fetch,
+    });
+    let upper = stack(lower, above)?;
+    if columns
+        .iter()
+        .all(|column| matches!(column, Expr::Column(_)))
+    {
+        return named(upper, columns, names(schema)).map(Some);
+    }
+    sorted_again(upper, columns, keys, schema, config).map(Some)
+}
+
+/// A projection that computes may be spread over partitions, which forgets the order below it.
+/// So the order is asked for above; where it was kept, nothing is sorted again.
+fn sorted_again(
+    plan: LogicalPlan,
+    columns: Vec<Expr>,
+    keys: Vec<SortExpr>,
+    schema: &DFSchema,
+    config: &dyn OptimizerConfig,
+) -> Result<LogicalPlan> {
+    let hidden: Vec<String> = keys
+        .iter()
+        .map(|_| config.alias_generator().next("__hn_key"))
+        .collect();
+    let exprs = columns
+        .into_iter()
+        .chain(keys.iter().map(|key| key.expr.clone()));
+    let hidden_names = hidden.iter().map(|name| (None, name.as_str()));
+    let computed = named(plan, exprs, names(schema).chain(hidden_names))?;
+    let keys = std::iter::zip(keys, &hidden);
+    let keys = keys.map(|(key, name)| key.with_expr(Expr::Column(Column::new_unqualified(name))));
+    let sorted = LogicalPlan::Sort(Sort {
+        expr: keys.collect(),
+        input: Arc::new(computed),
+        fetch: None,
+    });
+    let kept = schema.iter().map(Column::from).map(Expr::Column);
+    named(sorted, kept.collect::<Vec<_>>(), names(schema))
+}
+
+fn lift_limit(limit: &Limit) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(&limit.input)?;
+    if !chain.has_calls() {
+        return Ok(None);
+    }
+    let schema = limit.input.schema();
+    let Some(Split {
+        below,
+        above,
+        columns,
+    }) = split(chain, HashSet::new(), true)?
+    else {
+        return Ok(None);
+    };
+    let lower = LogicalPlan::Limit(Limit {
+        skip: limit.skip.clone(),
+        fetch: limit.fetch.clone(),
+        input: Arc::new(below),
+    });
+    named(stack(lower, above)?, columns, names(schema)).map(Some)
+}
+
+/// A window leaves all rows, but filters on its columns leave fewer, and they can then move
+/// below the calls.
+fn lift_window(window: &Window) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(&window.input)?;
+    if !chain.has_calls() {
+        return Ok(None);
+    }
+    let schema = window.input.schema();
+    let preserver = NamePreserver::new_for_projection();
+    let exprs = window.window_expr.iter().map(|expr| {
+        let name = preserver.save(expr);
+        Ok(name.restore(chain.over_base(expr, schema)?))
+    });
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    let needs = exprs.iter().flat_map(owned).collect();
+    let Some(Split {
+        below,
+        above,
+        columns,
+    }) = split(chain, needs, true)?
+    else {
+        return Ok(None);
+    };
+    let width = below.schema().fields().len();
+    let lower = Window::try_new(exprs, Arc::new(below))?;
+    let made = lower.schema.iter().skip(width).map(Column::from);
+    let columns = columns
+        .into_iter()
+        .chain(made.map(Expr::Column))
+        .collect::<Vec<_>>();
+    let lower = stack(LogicalPlan::Window(lower), above)?;
+    named(lower, columns, names(&window.schema)).map(Some)
+}
+
+fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
+    use JoinType::{LeftAnti, LeftSemi, RightAnti, RightSemi};
+    let is_left = match join.join_type {
+        LeftSemi | LeftAnti => true,
+        RightSemi | RightAnti => false,
+        _ => return Ok(None),
+    };
+    let (kept, other) = match is_left {
+        true => (&join.left, &join.right),
+        false => (&join.right, &join.left),
+    };
+    let mut chain = Chain::of(kept)?;
+    if !chain.has_calls() {
+        return Ok(None);
+    }
+    let taken = |column: &Column| other.schema().maybe_index_of_column(column).is_some();
+    if chain.base.schema().columns().iter().any(taken) {
+        chain = chain.with_unique_names(|| config.alias_generator().next("__hn_base"))?;
+    }
+    let schema = kept.schema();
+    let on = join.on.iter().map(|(left, right)| {
+        Ok(match is_left {
+            true => (chain.over_base(left, schema)?, right.clone()),
+            false => (left.clone(), chain.over_base(right, schema)?),
+        })
+    });
+    let on = on.collect::<Result<Vec<_>>>()?;
+    let filter = join.filter.as_ref();
+    let filter = filter
+        .map(|filter| chain.over_side(filter, schema))
+        .transpose()?;
+    let keys = on
+        .iter()
+        .map(|(left, right)| if is_left { left } else { right });
+    let needs = keys.chain(&filter).flat_map(owned).collect();
+    let Some(Split {
+        below,
+        above,
+        columns,
+    }) = split(chain, needs, false)?
+    else {
+        return Ok(None);
+    };
+    let (left, right) = match is_left {
+        true => (Arc::new(below), Arc::clone(other)),
+        false => (Arc::clone(other), Arc::new(below)),
+    };
+    let lower = Join::try_new(
+        left,
+        right,
+        on,
+        filter,
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?;
+    let lower = stack(LogicalPlan::Join(lower), above)?;
+    named(lower, columns, names(schema)).map(Some)
+}

@@ -1,0 +1,60 @@
+//! Calls are put where as few rows as possible are left.
+//!
+//! Everything here works on [`Chain`](chain::Chain)s: a run of projections, aliases, filters
+//! and calls on a base, read as a list of steps over the base's columns.
+//!
+//! - [`lift`]: calls that an operator does not need move above it, if it leaves fewer rows;
+//! - [`narrow`]: a call that only branches read is made where they are reached;
+//! - [`schedule`]: predicates on calls are tested by the cost of what they need;
+//! - [`sides`]: a call above a join moves to its side, and the side is first reduced to the
+//!   rows that the join can match.
+
+mod chain;
+mod lift;
+mod narrow;
+mod schedule;
+mod sides;
+
+use std::sync::Arc;
+
+use datafusion_common::Result;
+use datafusion_common::tree_node::Transformed;
+use datafusion_expr::LogicalPlan;
+use datafusion_optimizer::optimize_projections::OptimizeProjections;
+use datafusion_optimizer::push_down_filter::PushDownFilter;
+use datafusion_optimizer::push_down_limit::PushDownLimit;
+use datafusion_optimizer::{Optimizer, OptimizerConfig};
+
+/// More than any query needs: each round moves a call past at least one operator.
+const ROUNDS: usize = 32;
+
+/// Arranges the calls of a plan until nothing changes.
+pub(crate) fn arrange(
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Result<Transformed<LogicalPlan>> {
+    let stock = Optimizer::with_rules(vec![
+        Arc::new(PushDownLimit::new()),
+        Arc::new(PushDownFilter::new()),
+        Arc::new(OptimizeProjections::new()),
+    ]);
+    let (mut plan, mut changed) = (plan, false);
+    for _ in 0..ROUNDS {
+        let before = plan.clone();
+        plan = stock.optimize(plan, config, |_, _| {})?;
+        let lifted = plan.transform_up_with_subqueries(|plan| lift::lift(plan, config))?;
+        let scheduled = schedule::schedule(lifted.data)?;
+        let narrowed = narrow::narrow(scheduled.data)?;
+        let sided = sides::sink(narrowed.data, config)?;
+        plan = sided.data;
+        let moved = lifted.transformed
+            || scheduled.transformed
+            || narrowed.transformed
+            || sided.transformed;
+        if !moved && plan == before {
+            return Ok(Transformed::new_transformed(plan, changed));
+        }
+        changed = true;
+    }
+    Ok(Transformed::new_transformed(plan, changed))
+}

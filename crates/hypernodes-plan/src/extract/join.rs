@@ -1,0 +1,99 @@
+//! Calls in the condition of a join.
+
+use std::sync::Arc;
+
+use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion_expr::{Expr, Join, LogicalPlan};
+
+use super::demand::{Demand, demands};
+use super::extracted::{Extracted, Known, Made, Query, replace};
+use super::operators::{extract, refuse};
+use crate::udf::NodeUdf;
+
+/// A key is made on its side, and so is a call in the rest of the condition that reads one side
+/// alone: whatever the kind of join, the condition then compares columns. A call that reads
+/// both sides is made above an inner join, and refused in any other.
+pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracted> {
+    let original = join.clone();
+    let mut left = extract(Arc::unwrap_or_clone(join.left), query)?;
+    let mut right = extract(Arc::unwrap_or_clone(join.right), query)?;
+    let (left_keys, right_keys): (Vec<_>, Vec<_>) = join.on.into_iter().unzip();
+    let left_keys = left.materialise(left_keys, query)?;
+    let right_keys = right.materialise(right_keys, query)?;
+    let on = std::iter::zip(left_keys, right_keys).collect();
+
+    let conjuncts = join.filter.map(split_conjunction_owned).unwrap_or_default();
+    let mut made = Made::new();
+    for side in [&mut left, &mut right] {
+        let schema = Arc::clone(side.plan.schema());
+        let calls = demands(&conjuncts)?.into_iter();
+        let calls = calls.filter(|demand| reads_only(&demand.call, &schema));
+        let calls = calls.map(|Demand { call, guard }| {
+            let guard = guard.filter(|guard| reads_only(guard, &schema));
+            Demand { call, guard }
+        });
+        made.extend(side.make(calls.collect(), query)?);
+    }
+    let conjuncts = conjuncts.into_iter().map(|expr| replace(expr, &made));
+    let conjuncts = conjuncts.collect::<Result<Vec<_>>>()?;
+    let (above, within): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(NodeUdf::is_in);
+    if join.join_type != JoinType::Inner && !above.is_empty() {
+        refuse(&LogicalPlan::Join(original))?;
+    }
+
+    let known = known_above(join.join_type, left.known, right.known);
+    let joined = Join::try_new(
+        Arc::new(left.plan),
+        Arc::new(right.plan),
+        on,
+        conjunction(within),
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?;
+    let plan = LogicalPlan::Join(joined);
+    let mut extracted = Extracted { plan, known };
+    for conjunct in above {
+        let conjunct = extracted.materialise(vec![conjunct], query)?;
+        extracted.filter(conjunction(conjunct))?;
+    }
+    Ok(extracted)
+}
+
+fn reads_only(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.column_refs()
+        .into_iter()
+        .all(|column| schema.maybe_index_of_column(column).is_some())
+}
+
+/// What is still known of the columns of a join.
+fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -> Vec<Known> {
+    let padded = |known: Vec<Known>| {
+        known
+            .into_iter()
+            .filter(|known| is_null_of_nulls(&known.call))
+    };
+    match kind {
+        JoinType::Inner => left.into_iter().chain(right).collect(),
+        JoinType::Left => left.into_iter().chain(padded(right)).collect(),
+        JoinType::Right => padded(left).chain(right).collect(),
+        JoinType::Full => padded(left).chain(padded(right)).collect(),
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left,
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right,
+    }
+}
+
+/// Whether the call gives null on a row of nulls, as the column that was made of it does.
+fn is_null_of_nulls(call: &Expr) -> bool {
+    let Expr::ScalarFunction(function) = call else {
+        return false;
+    };
+    let Some(udf) = NodeUdf::find(&function.func) else {
+        return false;
+    };
+    let parameters = udf.bound().node.parameters();
+    std::iter::zip(parameters, &function.args)
+        .any(|(parameter, arg)| !parameter.optional && matches!(arg, Expr::Column(Column { .. })))
+}

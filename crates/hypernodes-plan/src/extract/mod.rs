@@ -1,0 +1,16 @@
+//! Calls of nodes become columns of [`NodeMap`](crate::NodeMap)s.
+//!
+//! From the leaves up, each operator gives a plan with hidden columns and a list of what they
+//! hold, so that a call made below is read, not repeated, above. A boundary that must have
+//! exactly its columns (the top, the arms of a union, a subquery) drops the hidden ones.
+
+mod demand;
+mod extracted;
+mod join;
+mod operators;
+mod rule;
+
+pub(crate) use demand::{Demand, demands_of};
+pub(crate) use extracted::has_subquery;
+
+pub use rule::ExtractNodes;

@@ -1,0 +1,253 @@
+//! How calls leave each operator.
+
+use std::sync::Arc;
+
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, Result};
+use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion_expr::{
+    Aggregate, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SubqueryAlias,
+    Window,
+};
+use hypernodes_graph::{Error, ErrorKind};
+
+use super::extracted::{Extracted, Known, Query, restore};
+use super::join::extract_join;
+use crate::error::to_datafusion;
+use crate::node_map::NodeMap;
+use crate::order::by_cost;
+use crate::udf::NodeUdf;
+
+/// Extracts, and restores the columns of the plan.
+pub(super) fn extract_exactly(plan: LogicalPlan, query: &mut Query<'_>) -> Result<LogicalPlan> {
+    let schema = Arc::clone(plan.schema());
+    restore(extract(plan, query)?.plan, &schema)
+}
+
+pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extracted> {
+    let plan = plan
+        .map_subqueries(|plan| extract_exactly(plan, query).map(Transformed::yes))?
+        .data;
+    match plan {
+        LogicalPlan::Projection(projection) => extract_projection(projection, query),
+        LogicalPlan::Filter(filter) => extract_filter(filter, query),
+        LogicalPlan::SubqueryAlias(alias) => extract_alias(alias, query),
+        LogicalPlan::Sort(sort) => extract_sort(sort, query),
+        LogicalPlan::Aggregate(aggregate) => extract_aggregate(aggregate, query),
+        LogicalPlan::Window(window) => extract_window(window, query),
+        LogicalPlan::Join(join) => extract_join(join, query),
+        LogicalPlan::Limit(mut limit) => {
+            let Extracted { plan, known } = extract(Arc::unwrap_or_clone(limit.input), query)?;
+            limit.input = Arc::new(plan);
+            let plan = LogicalPlan::Limit(limit);
+            Ok(Extracted { plan, known })
+        }
+        other => {
+            if NodeMap::of(&other).is_none() {
+                refuse(&other)?;
+            }
+            let plan = other
+                .map_children(|child| extract_exactly(child, query).map(Transformed::yes))?
+                .data;
+            Ok(Extracted::of(plan))
+        }
+    }
+}
+
+/// No operator but those above may call a node.
+pub(super) fn refuse(plan: &LogicalPlan) -> Result<()> {
+    let mut found = None;
+    plan.apply_expressions(|expr| {
+        expr.apply(|part| {
+            found = found
+                .take()
+                .or_else(|| NodeUdf::called_by(part).map(|udf| udf.bound().node.name().to_owned()));
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    let Some(node) = found else {
+        return Ok(());
+    };
+    let operator = plan.display().to_string();
+    let message = format!(
+        "node {node:?} is called where that is not supported; call it in a subquery's SELECT and use its column here: {operator}"
+    );
+    Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
+}
+
+/// The expressions without calls, under the names that they had.
+fn materialise_named(
+    input: &mut Extracted,
+    exprs: Vec<Expr>,
+    query: &mut Query<'_>,
+) -> Result<Vec<Expr>> {
+    let preserver = NamePreserver::new_for_projection();
+    let names: Vec<_> = exprs.iter().map(|expr| preserver.save(expr)).collect();
+    let exprs = input.materialise(exprs, query)?;
+    let named = std::iter::zip(names, exprs).map(|(name, expr)| name.restore(expr));
+    Ok(named.collect())
+}
+
+fn extract_projection(projection: Projection, query: &mut Query<'_>) -> Result<Extracted> {
+    let mut input = extract(Arc::unwrap_or_clone(projection.input), query)?;
+    let mut exprs = materialise_named(&mut input, projection.expr, query)?;
+    let passed: Vec<(Column, Column)> = exprs
+        .iter()
+        .filter_map(|expr| match expr.clone().unalias_nested().data {
+            Expr::Column(column) => {
+                let (qualifier, name) = expr.qualified_name();
+                Some((column, Column::new(qualifier, name)))
+            }
+            _ => None,
+        })
+        .collect();
+    let renamed = |column: &Column| {
+        let found = passed.iter().find(|(from, _)| from == column);
+        found.map(|(_, to)| to.clone())
+    };
+    let mut known = Vec::new();
+    for Known { call, column } in input.known {
+        let Some(call) = rename(call, renamed)? else {
+            continue;
+        };
+        let column = renamed(&column).unwrap_or_else(|| {
+            exprs.push(Expr::Column(column.clone()));
+            column
+        });
+        known.push(Known { call, column });
+    }
+    let projection = Projection::try_new(exprs, Arc::new(input.plan))?;
+    let plan = LogicalPlan::Projection(projection);
+    Ok(Extracted { plan, known })
+}
+
+fn extract_filter(filter: Filter, query: &mut Query<'_>) -> Result<Extracted> {
+    let mut input = extract(Arc::unwrap_or_clone(filter.input), query)?;
+    let conjuncts = split_conjunction_owned(filter.predicate);
+    let (mut calling, free): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(NodeUdf::is_in);
+    input.filter(conjunction(free))?;
+    by_cost(&mut calling);
+    for conjunct in calling {
+        let conjunct = input.materialise(vec![conjunct], query)?;
+        input.filter(conjunction(conjunct))?;
+    }
+    Ok(input)
+}
+
+fn extract_alias(alias: SubqueryAlias, query: &mut Query<'_>) -> Result<Extracted> {
+    let input = extract(Arc::unwrap_or_clone(alias.input), query)?;
+    let fields = input.plan.schema().iter().map(Column::from);
+    let fields: Vec<Column> = fields.collect();
+    let plan = SubqueryAlias::try_new(Arc::new(input.plan), alias.alias)?;
+    let renamed = |column: &Column| {
+        let position = fields.iter().position(|field| field == column)?;
+        Some(Column::from(plan.schema.qualified_field(position)))
+    };
+    let mut known = Vec::new();
+    for Known { call, column } in input.known {
+        if let (Some(call), Some(column)) = (rename(call, renamed)?, renamed(&column)) {
+            known.push(Known { call, column });
+        }
+    }
+    let plan = LogicalPlan::SubqueryAlias(plan);
+    Ok(Extracted { plan, known })
+}
+
+fn extract_sort(sort: Sort, query: &mut Query<'_>) -> Result<Extracted> {
+    let mut input = extract(Arc::unwrap_or_clone(sort.input), query)?;
+    let keys = sort.expr.iter().map(|key| key.expr.clone()).collect();
+    let keys = input.materialise(keys, query)?;
+    let expr = std::iter::zip(sort.expr, keys).map(|(key, expr)| key.with_expr(expr));
+    let sort = Sort {
+        expr: expr.collect(),
+        input: Arc::new(input.plan),
+        fetch: sort.fetch,
+    };
+    let (plan, known) = (LogicalPlan::Sort(sort), input.known);
+    Ok(Extracted { plan, known })
+}
+
+fn extract_window(window: Window, query: &mut Query<'_>) -> Result<Extracted> {
+    let mut input = extract(Arc::unwrap_or_clone(window.input), query)?;
+    let exprs = materialise_named(&mut input, window.window_expr, query)?;
+    let window = Window::try_new(exprs, Arc::new(input.plan))?;
+    let (plan, known) = (LogicalPlan::Window(window), input.known);
+    Ok(Extracted { plan, known })
+}
+
+fn extract_aggregate(aggregate: Aggregate, query: &mut Query<'_>) -> Result<Extracted> {
+    let schema = Arc::clone(&aggregate.schema);
+    let mut input = extract(Arc::unwrap_or_clone(aggregate.input), query)?;
+    let groups = aggregate.group_expr.len();
+    let mut group_expr = aggregate.group_expr;
+    if let [Expr::GroupingSet(sets)] = &group_expr[..] {
+        // An alias in a set would lose the key's name, so the key becomes a column of its name.
+        let mut keys = Vec::new();
+        for key in sets.distinct_expr() {
+            if NodeUdf::is_in(key) && !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        if !keys.is_empty() {
+            input = project_keys(input, keys.clone(), query)?;
+            group_expr = vec![by_name(group_expr.remove(0), &keys)?];
+        }
+    }
+    let exprs = group_expr.into_iter().chain(aggregate.aggr_expr);
+    let mut exprs = materialise_named(&mut input, exprs.collect(), query)?;
+    let aggr_expr = exprs.split_off(groups);
+    let input = Arc::new(input.plan);
+    let aggregate = match Aggregate::try_new(Arc::clone(&input), exprs.clone(), aggr_expr.clone()) {
+        Ok(made) if made.schema.fields().len() == schema.fields().len() => made,
+        _ => Aggregate::try_new_with_schema(input, exprs, aggr_expr, schema)?,
+    };
+    Ok(Extracted::of(LogicalPlan::Aggregate(aggregate)))
+}
+
+/// One more column for each key, of the key's name.
+fn project_keys(mut input: Extracted, keys: Vec<Expr>, query: &mut Query<'_>) -> Result<Extracted> {
+    let names: Vec<String> = keys
+        .iter()
+        .map(|key| key.schema_name().to_string())
+        .collect();
+    let keys = input.materialise(keys, query)?;
+    let keys = std::iter::zip(keys, names).map(|(key, name)| key.alias(name));
+    let kept = input.plan.schema().iter().map(Column::from);
+    let kept: Vec<Expr> = kept.map(Expr::Column).collect();
+    let builder = LogicalPlanBuilder::new(input.plan);
+    let plan = builder.project(kept.into_iter().chain(keys))?.build()?;
+    let known = input.known;
+    Ok(Extracted { plan, known })
+}
+
+fn by_name(expr: Expr, keys: &[Expr]) -> Result<Expr> {
+    let named = expr.transform_down(|part| {
+        Ok(match keys.contains(&part) {
+            true => {
+                let name = part.schema_name().to_string();
+                Transformed::new(
+                    Expr::Column(Column::new_unqualified(name)),
+                    true,
+                    TreeNodeRecursion::Jump,
+                )
+            }
+            false => Transformed::no(part),
+        })
+    })?;
+    Ok(named.data)
+}
+
+/// The expression over renamed columns, if each of its columns has a new name.
+fn rename(expr: Expr, renamed: impl Fn(&Column) -> Option<Column>) -> Result<Option<Expr>> {
+    let mut lost = false;
+    let expr = expr.transform_up(|part| match part {
+        Expr::Column(column) => {
+            let to = renamed(&column);
+            lost |= to.is_none();
+            Ok(Transformed::yes(Expr::Column(to.unwrap_or(column))))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok((!lost).then_some(expr.data))
+}

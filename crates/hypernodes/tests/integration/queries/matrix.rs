@@ -1,0 +1,135 @@
+//! Every case at every setting.
+
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::SessionContext;
+
+use super::cases::{Case, cases};
+use super::fixture::{Calls, Data, NAMES, Setting, ours, parquet, plain};
+
+/// The rows as text.
+async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
+    let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
+    let batches = frame.collect().await.map_err(|error| error.to_string())?;
+    let table = pretty_format_batches(&batches)
+        .map_err(|error| error.to_string())?
+        .to_string();
+    let lines = table.lines().map(str::trim).map(str::to_owned);
+    let rows = lines.filter(|line| line.starts_with('|')).skip(1);
+    Ok(rows.map(|row| row.replace(' ', "")).collect())
+}
+
+/// What plain DataFusion gives: the rows, or those that a limited query may choose from.
+struct Expected {
+    rows: Vec<String>,
+    count: usize,
+}
+
+async fn expected(case: &Case, data: &Data, context: &SessionContext) -> Expected {
+    let limited = rows(context, &data.sql(case.query)).await;
+    let limited = limited.unwrap_or_else(|error| panic!("plain {}: {error}", case.query));
+    let count = limited.len();
+    let rows = match case.chosen_from {
+        None => limited,
+        Some(all) => rows(context, &data.sql(all))
+            .await
+            .expect("the rows to choose from"),
+    };
+    Expected { rows, count }
+}
+
+/// What is wrong with a case, if anything is.
+async fn check(
+    case: &Case,
+    data: &Data,
+    expected: &Expected,
+    context: &SessionContext,
+    calls: &Calls,
+) -> Result<(), String> {
+    calls.take();
+    let mut found = rows(context, &data.sql(case.query)).await?;
+    let counted = calls.take();
+    let wanted = (case.calls)(data);
+    for (place, name) in NAMES.iter().enumerate() {
+        if !wanted.0[place].contains(&counted[place]) {
+            let (counted, wanted) = (counted[place], &wanted.0[place]);
+            return Err(format!("{counted} calls of {name} instead of {wanted:?}"));
+        }
+    }
+    let mut rows = expected.rows.clone();
+    if !case.is_ordered() {
+        found.sort_unstable();
+        rows.sort_unstable();
+    }
+    let right = match case.chosen_from {
+        None => found == rows,
+        Some(_) => {
+            let mut left = rows.into_iter();
+            found.len() == expected.count && found.iter().all(|row| left.any(|known| known == *row))
+        }
+    };
+    match right {
+        true => Ok(()),
+        false => Err(format!(
+            "other rows: {:?}",
+            found.iter().take(5).collect::<Vec<_>>()
+        )),
+    }
+}
+
+async fn check_all(n: i64, settings: &[Setting]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Data::new(n);
+    let file = parquet(&data, folder.path());
+    let plain = plain(&data, &file).await;
+    let mut all = Vec::new();
+    for case in cases() {
+        let expected = expected(&case, &data, &plain).await;
+        all.push((case, expected));
+    }
+    let mut faults = Vec::new();
+    for setting in settings {
+        let calls = Calls::default();
+        let context = ours(&data, *setting, &file, &calls).await;
+        for (case, expected) in &all {
+            let outcome = match case.chosen_from {
+                None => check(case, &data, expected, &context, &calls).await,
+                // A call that runs when a limit is reached still ends, and is counted.
+                Some(_) => {
+                    let calls = Calls::default();
+                    let context = ours(&data, *setting, &file, &calls).await;
+                    check(case, &data, expected, &context, &calls).await
+                }
+            };
+            if let Err(fault) = outcome {
+                faults.push(format!("{}\n    {fault}\n    {setting:?}", case.query));
+            }
+        }
+    }
+    let count = faults.len();
+    assert!(faults.is_empty(), "{count} faults:\n{}", faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
+    let mut settings = Vec::new();
+    for (place, batch_size) in [1, 7, 8192].into_iter().enumerate() {
+        for partitions in [1, 2, 8] {
+            settings.push(Setting {
+                batch_size,
+                partitions,
+                is_async: (place + partitions) % 2 == 0,
+            });
+        }
+    }
+    check_all(300, &settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_and_rows_are_right_on_ten_thousand_rows() {
+    let setting = Setting {
+        batch_size: 1024,
+        partitions: 2,
+        is_async: false,
+    };
+    check_all(10_000, &[setting]).await;
+}
