@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
 
 use crate::kernel::BoxFuture;
