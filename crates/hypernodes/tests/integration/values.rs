@@ -90,41 +90,45 @@ macro_rules! same {
 #[tokio::test]
 async fn times_pass_through_every_engine_and_parquet() -> Result<()> {
     let at = DateTime::from_timestamp_micros(-1).expect("in range");
-    check(same!(DateTime<Utc>), &[Some(at), None]).await?;
-    check(same!(NaiveDateTime), &[Some(at.naive_utc()), None]).await?;
-    check(same!(NaiveDate), &[Some(at.date_naive()), None]).await?;
-    check(same!(NaiveTime), &[Some(at.time()), None]).await?;
-    check(same!(TimeDelta), &[Some(TimeDelta::microseconds(-1)), None]).await?;
-    check(same!(Duration), &[Some(Duration::from_micros(1)), None]).await
+    check::<DateTime<Utc>>(same!(DateTime<Utc>), &[Some(at), None]).await?;
+    check::<NaiveDateTime>(same!(NaiveDateTime), &[Some(at.naive_utc()), None]).await?;
+    check::<NaiveDate>(same!(NaiveDate), &[Some(at.date_naive()), None]).await?;
+    check::<NaiveTime>(same!(NaiveTime), &[Some(at.time()), None]).await?;
+    check::<TimeDelta>(same!(TimeDelta), &[Some(TimeDelta::microseconds(-1)), None]).await?;
+    check::<Duration>(same!(Duration), &[Some(Duration::from_micros(1)), None]).await
 }
 
 #[tokio::test]
 async fn decimals_sizes_and_characters_pass_through_every_engine_and_parquet() -> Result<()> {
     let price = Decimal::<10, 2>::from_unscaled(-990);
-    check(same!(Decimal<10, 2>), &[price, None]).await?;
-    check(
+    check::<Decimal<10, 2>>(same!(Decimal<10, 2>), &[price, None]).await?;
+    check::<Decimal<38, 0>>(
         same!(Decimal<38, 0>),
         &[Decimal::from_unscaled(10_i128.pow(38) - 1), None],
     )
     .await?;
-    check(same!(usize), &[Some(usize::MAX), None]).await?;
-    check(same!(char), &[Some('🦊'), None]).await?;
-    check(same!(std::sync::Arc<str>), &[Some("naïve".into()), None]).await
+    check::<usize>(same!(usize), &[Some(usize::MAX), None]).await?;
+    check::<char>(same!(char), &[Some('🦊'), None]).await?;
+    check::<std::sync::Arc<str>>(same!(std::sync::Arc<str>), &[Some("naïve".into()), None]).await
 }
 
 #[tokio::test]
 async fn maps_and_json_pass_through_every_engine_and_parquet() -> Result<()> {
     let map = BTreeMap::from([("b".to_owned(), None), (String::new(), Some(1_i64))]);
-    check(
+    check::<BTreeMap<String, Option<i64>>>(
         same!(BTreeMap<String, Option<i64>>),
         &[Some(map.clone()), None],
     )
     .await?;
     let hashed = HashMap::from_iter(map);
-    check(same!(HashMap<String, Option<i64>>), &[Some(hashed), None]).await?;
+    check::<HashMap<String, Option<i64>>>(
+        same!(HashMap<String, Option<i64>>),
+        &[Some(hashed), None],
+    )
+    .await?;
     let free = serde_json::json!({"kind": null, "n": [u64::MAX, 0.1, "naïve"]});
-    check(same!(Json), &[Some(Json(free)), None]).await?;
-    check(
+    check::<Json>(same!(Json), &[Some(Json(free)), None]).await?;
+    check::<Json<(i64, String)>>(
         same!(Json<(i64, String)>),
         &[Some(Json((1, "a".into()))), None],
     )
@@ -181,7 +185,7 @@ proptest! {
         values in prop::collection::vec(prop::option::of(any()), 1..8)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let checked = runtime.expect("a runtime").block_on(check(same!(Any), &values));
+        let checked = runtime.expect("a runtime").block_on(check::<Any>(same!(Any), &values));
         prop_assert!(checked.is_ok(), "{:?}", checked);
     }
 }
@@ -193,13 +197,13 @@ async fn structs_pass_through_every_engine_and_parquet() -> Result<()> {
         place: None,
         ..reading(1)
     };
-    check(same!(Reading), &[Some(reading(0)), None, Some(bare)]).await?;
-    check(
+    check::<Reading>(same!(Reading), &[Some(reading(0)), None, Some(bare)]).await?;
+    check::<Vec<Reading>>(
         same!(Vec<Reading>),
         &[Some(vec![reading(0), reading(1)]), None, Some(vec![])],
     )
     .await?;
-    check(
+    check::<(i64, Option<bool>)>(
         same!((i64, Option<bool>)),
         &[Some((1_i64, None::<bool>)), None],
     )
@@ -327,7 +331,7 @@ async fn every_column_of_the_test_data_is_read_without_loss() -> Result<()> {
     let session = Session::new()?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
     let values = session
-        .read_parquet(format!("{folder}/values.parquet"))
+        .read_parquet(&format!("{folder}/values.parquet"))
         .await?;
     let applied = values.apply(&Pipeline::new(nodes![mistakes])?)?;
     let batches = applied
