@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, RecordBatch, RecordBatchOptions, new_empty_array, new_null_array,
 };
 use arrow::compute::{cast, concat};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Schema};
 use futures::FutureExt;
 use hypernodes_graph::{
     BoxFuture, Call, Engine, Error, ErrorKind, Failure, Nested, Node, Pipeline, Result,
@@ -212,13 +212,18 @@ async fn run_on(
     values: Values,
     row: u64,
 ) -> Result<Vec<ArrayRef>> {
-    let inputs = pipeline.inputs().iter();
-    let columns = inputs.filter_map(|input| {
-        let value = values.get(&input.name)?;
-        Some(cast(value, &input.data_type).map(|value| (input.name.as_str(), value, true)))
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(internal)?;
-    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(internal)?;
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for input in pipeline.inputs() {
+        if let Some(value) = values.get(&input.name) {
+            let field = Field::new(&input.name, input.data_type.clone(), true);
+            columns.push(cast(value, field.data_type()).map_err(internal)?);
+            fields.push(field);
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let schema = Arc::new(Schema::new(fields));
+    let batch = RecordBatch::try_new_with_options(schema, columns, &options);
+    let batch = batch.map_err(internal)?;
     let made = call_engine(engine, pipeline, batch).await;
     let made = made.map_err(|error| match error.row() {
         Some(_) => error.with_row(row),

@@ -154,7 +154,7 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(60))]
+    #![proptest_config(cases(800))]
 
     #[test]
     fn engines_agree_on_flat_pipelines(
