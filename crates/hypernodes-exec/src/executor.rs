@@ -11,10 +11,9 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// Threads that run jobs: a [`Pool`], or a user's own.
 ///
 /// Jobs may block and may compute, so an executor runs them on threads that drive neither I/O
-/// nor timers. It is *not* allowed to run a job within `submit`, nor to hold one back for ever:
-/// each runs, or is dropped when the executor ends, which the runs that wait for it see. There is
-/// no call for shutting down: engines share an executor, and it ends when the last of them and
-/// the user have dropped it.
+/// nor timers. It is *not* allowed to run a job within `submit`, nor to take one and never run
+/// it: a run would wait for it. There is no call for shutting down, as engines share an executor:
+/// it ends when the last of them and the user have dropped it.
 pub trait Executor: fmt::Debug + Send + Sync {
     /// Runs `job` as soon as a thread is free; jobs need no order.
     ///

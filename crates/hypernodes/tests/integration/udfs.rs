@@ -98,16 +98,18 @@ async fn sync_rows_of_a_batch_meet_on_the_pool() -> Result<()> {
         barrier.wait();
         x
     };
-    let runtime = hypernodes::Runtime::new(Settings {
+    let pool = Arc::new(hypernodes::Pool::new(3));
+    let settings = Settings {
         max_workers: Some(3),
         use_batch_udf: Some(false),
         ..Settings::default()
-    })?;
+    };
+    let runtime = hypernodes::Runtime::on_executor(settings, Arc::clone(&pool) as _)?;
     let context = plain();
     context.register_udf(Node::map("f", ["x"], meet).to_udf_on(&runtime)?);
     let made = query(&context, "SELECT f(x) FROM t WHERE x < 100").await?;
     assert_eq!(made.len(), 90, "called by threes, or it would never end");
-    assert_eq!(runtime.pool().threads(), 3);
+    assert_eq!(pool.threads(), 3);
     Ok(())
 }
 

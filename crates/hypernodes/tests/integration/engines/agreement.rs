@@ -154,7 +154,7 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(800))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn engines_agree_on_flat_pipelines(
@@ -162,6 +162,10 @@ proptest! {
     ) {
         RUNTIME.block_on(check(level, rows, table, parallel))?;
     }
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
 
     #[test]
     fn engines_agree_on_pipelines_in_pipelines(

@@ -1,11 +1,13 @@
 //! Executors of a user's own.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use hypernodes::prelude::*;
 use hypernodes::{Executor, Job};
+
+use super::calls::Calls;
 
 /// A thread for each job, which are counted.
 #[derive(Debug, Default)]
@@ -60,6 +62,24 @@ async fn e06_an_executor_of_ones_own_is_shared_by_two_engines() -> Result<()> {
     assert_eq!(executor.take(), 20, "a job for each row");
     drop((parallel, session));
     assert_eq!(Arc::strong_count(&executor), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn e05_e06_no_more_partitions_run_at_once_than_there_are_workers() -> Result<()> {
+    let (calls, barrier) = (Calls::default(), Barrier::new(2));
+    let seen = calls.clone();
+    let pipeline = Pipeline::new([Node::map("y", ["x"], move |x: i64| {
+        let _call = seen.begin();
+        barrier.wait();
+        x
+    })])?;
+    let executor = Arc::new(Counting::default());
+    let engine = ParallelEngine::builder().num_workers(2).npartitions(6);
+    let engine = engine.on_executor(executor).build()?;
+    let x = (0..24).collect::<Vec<i64>>();
+    pipeline.map(inputs! { x: x }).over("x").on(&engine).await?;
+    assert_eq!((calls.begun(), calls.peak()), (24, 2));
     Ok(())
 }
 

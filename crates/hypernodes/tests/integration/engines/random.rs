@@ -70,7 +70,7 @@ pub(super) fn level(depth: usize) -> BoxedStrategy<Level> {
 }
 
 fn step(depth: usize) -> BoxedStrategy<Step> {
-    let failing = prop::bool::weighted(0.06);
+    let failing = prop::bool::weighted(0.15);
     let row = (0u8..5, [0usize..9, 0usize..9], failing);
     let row = row.prop_map(|(kind, inputs, fails)| Step::Row {
         kind,
@@ -218,14 +218,13 @@ impl Nest {
     }
 }
 
+/// An inner input with its depth, the column chosen for it, and whether that is mapped over.
+type Wanted = ((&'static str, usize), (usize, bool));
+/// The outer and inner names, and the outer ones that are mapped over.
 type Mapping = (Vec<(&'static str, &'static str)>, Vec<&'static str>);
 
 /// The column for each inner input, and those that are mapped over, if any may be.
-fn mapping(
-    known: &[(&'static str, usize)],
-    inputs: &[((&'static str, usize), (usize, bool))],
-    may_map: bool,
-) -> Option<Mapping> {
+fn mapping(known: &[(&'static str, usize)], inputs: &[Wanted], may_map: bool) -> Option<Mapping> {
     let (mut mapping, mut over) = (Vec::new(), Vec::new());
     let mut left = Vec::new();
     for &((inner, depth), (choice, mapped)) in inputs {
@@ -358,6 +357,13 @@ pub(super) fn batches() -> impl Strategy<Value = Vec<Vec<Row>>> {
 }
 
 /// The rows as columns.
+fn column(items: InputValue) -> ArrayRef {
+    match items {
+        InputValue::Column(column) => column,
+        other => panic!("{other:?} is no column"),
+    }
+}
+
 pub(super) fn batch(rows: &[Row]) -> RecordBatch {
     let numbers = |read: fn(&Row) -> Option<i64>| -> ArrayRef {
         Arc::new(Int64Array::from_iter(rows.iter().map(read)))
@@ -365,9 +371,9 @@ pub(super) fn batch(rows: &[Row]) -> RecordBatch {
     let columns = [
         ("x", numbers(|row| row.x), true),
         ("y", numbers(|row| row.y), true),
-        ("xs", items(rows.iter().map(|row| row.xs.clone())), true),
-        ("ys", items(rows.iter().map(|row| row.ys.clone())), true),
-        ("xss", items(rows.iter().map(|row| row.xss.clone())), true),
+        ("xs", column(items(rows.iter().map(|row| row.xs.clone()))), true),
+        ("ys", column(items(rows.iter().map(|row| row.ys.clone()))), true),
+        ("xss", column(items(rows.iter().map(|row| row.xss.clone()))), true),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
