@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use hypernodes::Output;
 use hypernodes::prelude::*;
+use hypernodes::{InputValue, Output};
 use proptest::prelude::*;
 
 /// What every pipeline may read, and how deep in lists it is.
@@ -371,9 +371,21 @@ pub(super) fn batch(rows: &[Row]) -> RecordBatch {
     let columns = [
         ("x", numbers(|row| row.x), true),
         ("y", numbers(|row| row.y), true),
-        ("xs", column(items(rows.iter().map(|row| row.xs.clone()))), true),
-        ("ys", column(items(rows.iter().map(|row| row.ys.clone()))), true),
-        ("xss", column(items(rows.iter().map(|row| row.xss.clone()))), true),
+        (
+            "xs",
+            column(items(rows.iter().map(|row| row.xs.clone()))),
+            true,
+        ),
+        (
+            "ys",
+            column(items(rows.iter().map(|row| row.ys.clone()))),
+            true,
+        ),
+        (
+            "xss",
+            column(items(rows.iter().map(|row| row.xss.clone()))),
+            true,
+        ),
     ];
     RecordBatch::try_from_iter_with_nullable(columns).expect("columns of one length")
 }
