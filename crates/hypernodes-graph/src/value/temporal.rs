@@ -81,7 +81,7 @@ impl<'a> TicksColumn<'a> {
 #[inline]
 fn micros(seconds: i64, nanos: u32) -> Result<i64, Unwritable> {
     // A leap second of `chrono` has more than 10^9 nanoseconds.
-    if nanos % 1_000 != 0 || nanos >= NANOS {
+    if !nanos.is_multiple_of(1_000) || nanos >= NANOS {
         return Err(TOO_FINE.into());
     }
     let micros = i128::from(seconds) * 1_000_000 + i128::from(nanos / 1_000);

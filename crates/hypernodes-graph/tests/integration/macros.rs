@@ -67,7 +67,10 @@ fn call_async(node: &Node, arrays: Vec<ArrayRef>, shared: &[SharedValue]) -> Arr
         let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(poll, Poll::Ready(Ok(()))));
     }
-    rows.take(0..count).unwrap()
+    match rows.take(0..count) {
+        Ok(made) => made,
+        Err(failure) => panic!("{failure:?}"),
+    }
 }
 
 fn texts(values: &[Option<&str>]) -> ArrayRef {
