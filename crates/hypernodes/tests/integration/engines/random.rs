@@ -25,7 +25,7 @@ pub(super) struct Level {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Two numbers to one.
+    /// Two numbers to one, or to two by one node.
     Row {
         kind: u8,
         inputs: [usize; 2],
@@ -71,7 +71,7 @@ pub(super) fn level(depth: usize) -> BoxedStrategy<Level> {
 
 fn step(depth: usize) -> BoxedStrategy<Step> {
     let failing = prop::bool::weighted(0.15);
-    let row = (0u8..5, [0usize..9, 0usize..9], failing);
+    let row = (0u8..6, [0usize..9, 0usize..9], failing);
     let row = row.prop_map(|(kind, inputs, fails)| Step::Row {
         kind,
         inputs,
@@ -133,8 +133,14 @@ impl Level {
                     inputs,
                     fails,
                 } => {
-                    nodes.push(row(MADE[next], *kind, inputs.map(number), *fails));
-                    known.push((MADE[next], 0));
+                    let inputs = inputs.map(number);
+                    if *kind == 5 {
+                        nodes.push(pair([MADE[next], MADE[next + 1]], inputs, *fails));
+                        known.extend([(MADE[next], 0), (MADE[next + 1], 0)]);
+                    } else {
+                        nodes.push(row(MADE[next], *kind, inputs, *fails));
+                        known.push((MADE[next], 0));
+                    }
                 }
                 Step::Spread { is_async, input } => {
                     nodes.push(spread(MADE[next], *is_async, number(*input)));
@@ -284,6 +290,13 @@ fn row(output: &'static str, kind: u8, inputs: [&'static str; 2], fails: bool) -
     }
 }
 
+fn pair(outputs: [&'static str; 2], inputs: [&'static str; 2], fails: bool) -> Node {
+    Node::map(outputs, inputs, move |a: i64, b: i64| {
+        let sum = combine(a, b, fails)?;
+        Ok::<_, std::fmt::Error>((sum, (sum % 3 != 0).then_some(a)))
+    })
+}
+
 /// Null, empty, or one or two items, of which one may be null.
 fn listed(x: i64) -> Option<Vec<Option<i64>>> {
     match x.rem_euclid(6) {
@@ -356,7 +369,7 @@ pub(super) fn batches() -> impl Strategy<Value = Vec<Vec<Row>>> {
     })
 }
 
-/// The rows as columns.
+/// A column of the items.
 fn column(items: InputValue) -> ArrayRef {
     match items {
         InputValue::Column(column) => column,
@@ -364,6 +377,7 @@ fn column(items: InputValue) -> ArrayRef {
     }
 }
 
+/// The rows as columns.
 pub(super) fn batch(rows: &[Row]) -> RecordBatch {
     let numbers = |read: fn(&Row) -> Option<i64>| -> ArrayRef {
         Arc::new(Int64Array::from_iter(rows.iter().map(read)))

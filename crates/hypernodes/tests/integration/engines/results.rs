@@ -36,6 +36,30 @@ async fn d11_a_result_is_a_batch_a_data_frame_a_table_or_typed_columns() -> Resu
     Ok(())
 }
 
+#[derive(Column, Debug, PartialEq)]
+struct Tenfold {
+    y: i64,
+    is_even: bool,
+}
+
+#[tokio::test]
+async fn d11_a_result_is_rows_of_a_struct() -> Result<()> {
+    let pipeline = Pipeline::new([
+        Node::map("y", ["x"], |x: i64| 10 * x),
+        Node::map("is_even", ["x"], |x: i64| x % 2 == 0),
+    ])?;
+    for engine in all()? {
+        let made = pipeline
+            .map(inputs! { x: [3_i64, 2] })
+            .over("x")
+            .on(&*engine)
+            .await?;
+        let rows = [(30, false), (20, true)].map(|(y, is_even)| Tenfold { y, is_even });
+        assert_eq!(made.rows_as::<Tenfold>()?, rows, "{engine:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn d11_a_wrong_type_or_name_of_a_result_is_an_error() -> Result<()> {
     let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| 10 * x)])?;
