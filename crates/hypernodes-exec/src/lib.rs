@@ -11,6 +11,7 @@
 //! - [`ParallelEngine`] does so for some rows on each of several workers.
 
 mod call;
+mod clock;
 mod executor;
 mod fence;
 mod nested;

@@ -177,13 +177,13 @@ pub(crate) struct NestedStream {
 }
 
 impl NestedStream {
-    /// `run` puts the operator of a call on a stream.
+    /// `run` puts calls on a stream.
     pub(crate) fn new(
         input: SendableRecordBatchStream,
         call: PhysicalCall,
         program: &Arc<Program>,
         pool: &Arc<dyn MemoryPool>,
-        run: impl Fn(SendableRecordBatchStream, &PhysicalCall) -> SendableRecordBatchStream,
+        run: impl Fn(SendableRecordBatchStream, &[PhysicalCall]) -> SendableRecordBatchStream,
     ) -> Self {
         let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", call.bound.node.name()));
         let groups = Arc::new(Mutex::new(Groups {
@@ -200,7 +200,7 @@ impl NestedStream {
             rows: (0, 0),
         });
         let (made, outputs) = match &program.steps {
-            Steps::Calls(calls, outputs) => (calls.iter().fold(items, run), outputs.clone()),
+            Steps::Calls(calls, outputs) => (run(items, calls), outputs.clone()),
             Steps::Engine(engine) => {
                 let width = program.nested.pipeline.outputs().len();
                 let outputs = (0..width).collect();

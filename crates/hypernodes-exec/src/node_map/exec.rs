@@ -16,7 +16,7 @@ use datafusion_execution::memory_pool::MemoryPool;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::equivalence::EquivalenceProperties;
-use datafusion_physical_expr::expressions::Literal;
+use datafusion_physical_expr::expressions::{Column, Literal};
 use datafusion_physical_expr::projection::ProjectionMapping;
 use datafusion_physical_plan::execution_plan::{
     CardinalityEffect, EvaluationType, ReplaceChildrenOptions, SchedulingType,
@@ -26,14 +26,19 @@ use datafusion_physical_plan::filter_pushdown::{
     ChildFilterDescription, ChildPushdownResult, FilterDescription, FilterPushdownPhase,
     FilterPushdownPropagation,
 };
-use datafusion_physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion_physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
+};
+use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
+use futures::StreamExt;
 use hypernodes_graph::{Call, Error, ErrorKind};
 use hypernodes_plan::{BoundNode, to_datafusion};
 
 use super::gate::Gate;
+use super::layers::layers;
 use super::stream::NodeStream;
 use crate::call::conformed;
 use crate::nested::{NestedStream, Program};
@@ -129,7 +134,7 @@ impl PhysicalCall {
         }
     }
 
-    fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+    pub(super) fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
         self.args.iter().chain(&self.guard)
     }
 
@@ -141,9 +146,12 @@ impl PhysicalCall {
         let rows = batch.num_rows();
         let guard = self.guard.as_ref();
         let wanted = guard.map(|guard| wanted(&**guard, batch)).transpose()?;
+        let wanted = wanted.filter(BooleanArray::has_false);
         let arrays = self.args.iter().map(|arg| match &wanted {
-            Some(wanted) => arg.evaluate_selection(batch, wanted)?.into_array(rows),
-            None => arg.evaluate(batch)?.into_array(rows),
+            Some(wanted) if !arg.is::<Column>() => {
+                arg.evaluate_selection(batch, wanted)?.into_array(rows)
+            }
+            _ => arg.evaluate(batch)?.into_array(rows),
         });
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let arrays = conformed(&self.bound, &arrays).map_err(to_datafusion)?;
@@ -190,6 +198,7 @@ impl PhysicalCall {
 pub struct NodeMapExec {
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
+    row_goal: Option<usize>,
     runtime: Arc<Runtime>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -205,27 +214,81 @@ impl NodeMapExec {
         Self {
             input,
             calls,
+            row_goal: None,
             runtime,
             properties,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
+
+    /// The operator with these calls too, if they read nothing that its own make.
+    pub(super) fn with_calls(&self, calls: &[PhysicalCall]) -> Option<Self> {
+        let columns = self.input.schema().fields().len();
+        if self.row_goal.is_some() || !calls.iter().all(|call| call.reads_only(columns)) {
+            return None;
+        }
+        let calls = self.calls.iter().chain(calls).cloned().collect();
+        let (input, runtime) = (Arc::clone(&self.input), Arc::clone(&self.runtime));
+        Some(Self::new(input, calls, runtime))
+    }
+
+    /// How many rows whoever reads a partition is thought to need, if not all.
+    pub fn row_goal(&self) -> Option<usize> {
+        self.row_goal
+    }
+
+    /// The same operator for a reader who needs about `goal` rows of a partition.
+    ///
+    /// No more rows than that are called for at first. A reader who asks for more gets them, in
+    /// steps that double up to 1,024 rows, so that no more than one step is called for in vain.
+    pub fn with_row_goal(&self, goal: Option<usize>) -> Arc<dyn ExecutionPlan> {
+        let input = Arc::clone(&self.input);
+        let exec = Self::new(input, self.calls.clone(), Arc::clone(&self.runtime));
+        Arc::new(Self {
+            row_goal: goal,
+            ..exec
+        })
+    }
 }
 
-/// Puts a call on a stream.
+/// What the streams of one partition have in common.
+pub(super) struct Setting<'a> {
+    pub(super) runtime: &'a Arc<Runtime>,
+    pub(super) pool: &'a Arc<dyn MemoryPool>,
+    pub(super) metrics: &'a ExecutionPlanMetricsSet,
+    pub(super) partition: usize,
+    pub(super) row_goal: Option<usize>,
+}
+
+/// Puts calls on a stream, those at once that can be.
 pub(super) fn run(
-    input: SendableRecordBatchStream,
-    call: &PhysicalCall,
-    runtime: &Arc<Runtime>,
-    pool: &Arc<dyn MemoryPool>,
-    metrics: &dyn Fn() -> BaselineMetrics,
+    mut stream: SendableRecordBatchStream,
+    calls: &[PhysicalCall],
+    setting: &Setting<'_>,
 ) -> SendableRecordBatchStream {
-    let Some(program) = &call.program else {
-        let (call, runtime) = (call.clone(), Arc::clone(runtime));
-        return Box::pin(NodeStream::new(input, call, runtime, pool, metrics()));
-    };
-    let inner = |input, call: &PhysicalCall| run(input, call, runtime, pool, metrics);
-    Box::pin(NestedStream::new(input, call.clone(), program, pool, inner))
+    for layer in layers(stream.schema().fields().len(), calls) {
+        stream = match layer {
+            [call] if let Some(program) = &call.program => {
+                // Inner rows are not what the reader counts.
+                let row_goal = setting.row_goal.filter(|_| program.nested.mode.is_none());
+                let setting = Setting {
+                    row_goal,
+                    ..*setting
+                };
+                let inner = |input, calls: &[PhysicalCall]| run(input, calls, &setting);
+                let call = call.clone();
+                Box::pin(NestedStream::new(
+                    stream,
+                    call,
+                    program,
+                    setting.pool,
+                    inner,
+                ))
+            }
+            _ => Box::pin(NodeStream::new(stream, layer, setting)),
+        };
+    }
+    stream
 }
 
 /// The rows where the guard is true; it is never null.
@@ -271,6 +334,9 @@ impl DisplayAs for NodeMapExec {
                 write!(f, " WHERE {guard}")?;
             }
         }
+        if let Some(goal) = self.row_goal {
+            write!(f, ", row_goal={goal}")?;
+        }
         Ok(())
     }
 }
@@ -312,8 +378,11 @@ impl ExecutionPlan for NodeMapExec {
         let Ok([input]) = <[Arc<dyn ExecutionPlan>; 1]>::try_from(children) else {
             return internal_err!("NodeMapExec has one input");
         };
-        let runtime = Arc::clone(&self.runtime);
-        Ok(Arc::new(Self::new(input, self.calls.clone(), runtime)))
+        let exec = Self::new(input, self.calls.clone(), Arc::clone(&self.runtime));
+        Ok(Arc::new(Self {
+            row_goal: self.row_goal,
+            ..exec
+        }))
     }
 
     fn with_new_children(
@@ -332,12 +401,25 @@ impl ExecutionPlan for NodeMapExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut stream = self.input.execute(partition, Arc::clone(&context))?;
-        let metrics = || BaselineMetrics::new(&self.metrics, partition);
-        for call in &self.calls {
-            stream = run(stream, call, &self.runtime, context.memory_pool(), &metrics);
-        }
-        Ok(stream)
+        let input = self.input.execute(partition, Arc::clone(&context))?;
+        let setting = Setting {
+            runtime: &self.runtime,
+            pool: context.memory_pool(),
+            metrics: &self.metrics,
+            partition,
+            row_goal: self.row_goal,
+        };
+        let made = run(input, &self.calls, &setting);
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let observed = made.inspect(move |batch| {
+            if let Ok(batch) = batch {
+                batch.record_output(&metrics);
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            observed,
+        )))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

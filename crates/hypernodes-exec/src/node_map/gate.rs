@@ -1,72 +1,109 @@
 //! How much of a node runs at once, over all partitions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hypernodes_graph::{Call, Node, Settings};
-use tokio::sync::Semaphore;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Rows of an async node in flight, if nobody says otherwise.
-const MAX_IN_FLIGHT: usize = 1024;
-/// Calls of a waiting sync node at once, if nobody says otherwise.
-const MAX_WAITING: usize = 64;
-/// Work that is worth a switch of threads, and that may hold up a thread that drives I/O.
-pub(super) const UNIT: Duration = Duration::from_millis(1);
+use super::limiter::{Gradient, Limiter, Threads};
+use crate::clock::Lap;
 
-/// The permits and measurements of one operator, shared by its partitions.
+/// Rows of an async node in flight, if nobody says otherwise: at first, at least and at most.
+const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
+/// Calls of a waiting sync node at once, if nobody says otherwise; fewer than the pool has
+/// threads, so that the other nodes of a pipeline have some too.
+const MAX_WAITING: usize = 192;
+/// Work that is worth a switch of threads.
+const UNIT: Duration = Duration::from_millis(1);
+/// Work that is done before a thread would have been woken for it.
+const IN_PLACE: Duration = Duration::from_micros(100);
+
+/// The permits and measurements of one call of a node, shared by its partitions.
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) permits: Arc<Semaphore>,
     settings: Settings,
-    /// The permits that may still be added.
-    spare: usize,
-    limit: usize,
+    /// The permits there are, given out or not.
+    granted: AtomicUsize,
+    limiter: Mutex<Limiter>,
     /// Of a sync row, 0 while none was measured.
     nanoseconds: AtomicU64,
-    grown: AtomicBool,
 }
 
 impl Gate {
     pub(super) fn new(node: &Node, defaults: Settings) -> Self {
         let settings = node.settings().or(defaults);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (first, limit) = match (node.call(), settings.max_workers) {
-            (Call::Async(_), _) => {
-                let limit = settings.max_in_flight.unwrap_or(MAX_IN_FLIGHT);
-                (limit, limit)
+        let asked = match node.call() {
+            Call::Async(_) => settings.max_in_flight,
+            _ => settings.max_workers,
+        };
+        let (first, limiter) = match (node.call(), asked) {
+            (_, Some(asked)) => (asked, Limiter::Fixed),
+            (Call::Async(_), None) => {
+                let (first, least, most) = IN_FLIGHT;
+                let most = most.min(files());
+                let (first, least) = (first.min(most), least.min(most));
+                let gradient = Gradient::new(first, least, most);
+                (first, Limiter::Latency(gradient))
             }
-            (_, Some(workers)) => (workers, workers),
-            (_, None) => (cores, cores.max(MAX_WAITING)),
+            (_, None) => {
+                let threads = Threads::new(cores, cores.max(MAX_WAITING));
+                (cores, Limiter::Threads(threads))
+            }
         };
         Self {
             permits: Arc::new(Semaphore::new(first)),
             settings,
-            spare: limit - first,
-            limit,
+            granted: AtomicUsize::new(first),
+            limiter: Mutex::new(limiter),
             nanoseconds: AtomicU64::new(0),
-            grown: AtomicBool::new(false),
         }
     }
 
-    /// Rows in flight at most, one for each call.
+    /// Calls at once, for now.
     pub(super) fn limit(&self) -> usize {
-        self.limit
+        self.granted.load(Ordering::Relaxed)
     }
 
-    /// Learns what `rows` rows took.
+    /// Calls that run.
+    pub(super) fn in_flight(&self) -> usize {
+        self.limit()
+            .saturating_sub(self.permits.available_permits())
+    }
+
+    /// A call that held `permit` has ended; what it took decides how many may follow at once.
+    pub(super) fn ended(&self, permit: OwnedSemaphorePermit, lap: Lap) {
+        let mut limiter = self.limiter.lock();
+        let granted = self.limit();
+        let Some(limit) = limiter.learn(lap, self.in_flight()) else {
+            return;
+        };
+        if limit > granted {
+            self.permits.add_permits(limit - granted);
+            self.granted.store(limit, Ordering::Relaxed);
+        } else if limit < granted {
+            permit.forget();
+            self.granted.store(granted - 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Learns what `rows` rows of a sync call took.
+    ///
+    /// A slower row is believed at once and a faster one by and by, so that a row now and then
+    /// that blocks keeps the node away from the threads that drive I/O.
     pub(super) fn measured(&self, rows: usize, took: Duration) {
         let row = (took.as_nanos() as u64 / rows.max(1) as u64).max(1);
         let known = self.nanoseconds.load(Ordering::Relaxed);
-        let mean = if known == 0 {
+        let mean = if row > known {
             row
         } else {
-            (3 * known + row) / 4
+            known.midpoint(row)
         };
         self.nanoseconds.store(mean, Ordering::Relaxed);
-        if took >= UNIT && rows == 1 && !self.grown.swap(true, Ordering::Relaxed) {
-            self.permits.add_permits(self.spare);
-        }
     }
 
     /// How many of `rows` rows the next call takes.
@@ -77,6 +114,7 @@ impl Gate {
             (Call::Batch(_), _, None) => rows,
             _ => match self.nanoseconds.load(Ordering::Relaxed) {
                 0 => 1,
+                row if row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64 => rows,
                 row => (UNIT.as_nanos() as u64 / row).max(1) as usize,
             },
         };
@@ -95,6 +133,13 @@ impl Gate {
         let row = self.nanoseconds.load(Ordering::Relaxed);
         free && row > 0
             && !matches!(call, Call::Async(_))
-            && row.saturating_mul(rows as u64) < UNIT.as_nanos() as u64
+            && row.saturating_mul(rows as u64) < IN_PLACE.as_nanos() as u64
     }
+}
+
+/// How many files or sockets async calls may have open, leaving half to the rest of the process.
+fn files() -> usize {
+    let limit = rlimit::Resource::NOFILE.get_soft();
+    let half = limit.map(|limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
+    half.unwrap_or(usize::MAX).max(1)
 }

@@ -3,9 +3,15 @@
 
 mod exec;
 mod gate;
+mod held;
+mod layers;
+mod limiter;
+mod meters;
 mod planner;
 mod stream;
 mod to_udf;
+mod window;
+mod work;
 
 pub use exec::NodeMapExec;
 pub(crate) use exec::PhysicalCall;

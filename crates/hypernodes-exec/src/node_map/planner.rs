@@ -1,4 +1,4 @@
-//! Plants [`NodeMapExec`] for `NodeMap`.
+//! Plants [`NodeMapExec`](super::NodeMapExec) for `NodeMap`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use datafusion_physical_plan::ExecutionPlan;
 use datafusion_session::{ExtensionPlanner, PhysicalPlanner, Session};
 use hypernodes_plan::NodeMap;
 
-use super::exec::{NodeMapExec, PhysicalCall};
+use super::exec::PhysicalCall;
+use super::layers::plant;
 use crate::runtime::Runtime;
 
 /// The extension planner of [`NodeMap`].
@@ -59,7 +60,6 @@ impl ExtensionPlanner for NodeMapPlanner {
             let outputs = outputs.collect::<Result<_>>()?;
             calls.push(PhysicalCall::new(bound, args, guard, outputs, &self.0)?);
         }
-        let exec = NodeMapExec::new(Arc::clone(input), calls, Arc::clone(&self.0));
-        Ok(Some(Arc::new(exec)))
+        plant(input, calls, &self.0).map(Some)
     }
 }

@@ -5,6 +5,9 @@
 //!                                       permits of the gate
 //! ```
 //!
+//! The calls of a stream read nothing that another of them makes: those of one row run at the
+//! same time, each with its own gate, and a row is done when all of them are.
+//!
 //! The input is read ahead by about one window, so that stages overlap. When nothing more can
 //! be done, the completed prefix of the first batch is emitted, so that the next stage starts.
 
@@ -15,111 +18,72 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::buffer::NullBuffer;
-use arrow::compute::concat;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_common_runtime::JoinSet;
-use datafusion_execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
-use datafusion_physical_plan::metrics::BaselineMetrics;
 use futures::{FutureExt, Stream, StreamExt};
-use hypernodes_graph::{AsyncRows, Call, Error, ErrorKind, Failure};
+use hypernodes_graph::{Call, Error, ErrorKind, Failure};
 use hypernodes_plan::to_datafusion;
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSemaphore;
 
-use super::exec::PhysicalCall;
-use crate::call::{call, failed, panicked, skipped};
+use super::exec::{PhysicalCall, Setting};
+use super::held::{Cells, Held, Made, array_bytes, bytes};
+use super::meters::Meters;
+use super::window::Window;
+use super::work::Work;
+use crate::call::{failed, panicked};
+use crate::clock::Lap;
 use crate::runtime::Runtime;
 
 /// Rows held for order's sake, in windows.
 const REORDER_WINDOWS: usize = 4;
 
-/// What ended: rows of a batch.
-struct Done {
-    batch: u64,
-    start: usize,
-    rows: usize,
+/// What ended: rows of a call of a batch.
+pub(super) struct Done {
+    pub(super) lane: usize,
+    pub(super) batch: u64,
+    pub(super) start: usize,
+    pub(super) rows: usize,
     /// The rows of a sync call; those of an async one are kept by its batch.
-    result: Result<Option<ArrayRef>, Failure>,
+    pub(super) result: Result<Option<ArrayRef>, Failure>,
 }
 
-/// A batch whose rows are not all emitted.
-struct Held {
-    batch: RecordBatch,
-    /// The ordinal of its first row in the partition's input.
-    first: u64,
-    arrays: Vec<ArrayRef>,
-    skipped: Option<NullBuffer>,
-    /// Of an async node.
-    rows: Option<Arc<dyn AsyncRows>>,
-    /// Of a sync node: finished chunks by their first row, in order.
-    chunks: std::collections::BTreeMap<usize, ArrayRef>,
-    /// Of an async node: the rows that are done.
-    done: Vec<bool>,
-    issued: usize,
-    /// Rows before this are done.
-    prefix: usize,
-    emitted: usize,
-    bytes: usize,
+/// One of the calls.
+struct Lane {
+    call: PhysicalCall,
+    permits: PollSemaphore,
+    meters: Meters,
+    /// Rows that were called for, or skipped.
+    issued: u64,
 }
 
-impl Held {
-    fn len(&self) -> usize {
-        self.batch.num_rows()
-    }
-
-    fn advance(&mut self) {
-        if self.rows.is_some() {
-            while self.done.get(self.prefix) == Some(&true) {
-                self.prefix += 1;
-            }
-        } else {
-            while let Some(chunk) = self.chunks.get(&self.prefix) {
-                self.prefix += chunk.len();
-            }
+impl Lane {
+    fn permit(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
+        match self.permits.poll_acquire(cx) {
+            Poll::Ready(permit) => permit,
+            Poll::Pending => None,
         }
-    }
-
-    /// The completed prefix that was not emitted, with its new columns.
-    fn take(&mut self, call: &PhysicalCall, schema: &SchemaRef) -> Result<RecordBatch> {
-        let range = self.emitted..self.prefix;
-        let made = match &self.rows {
-            Some(rows) => rows
-                .take(range.clone())
-                .map_err(|failure| to_datafusion(failed(&call.bound, self.first, failure)))?,
-            None => {
-                let later = self.chunks.split_off(&self.prefix);
-                let chunks = std::mem::replace(&mut self.chunks, later);
-                let chunks: Vec<&dyn Array> = chunks.values().map(AsRef::as_ref).collect();
-                match chunks[..] {
-                    [only] => only.slice(0, only.len()),
-                    _ => concat(&chunks)?,
-                }
-            }
-        };
-        let passed = self.batch.slice(range.start, range.len());
-        let columns = passed.columns().iter().cloned();
-        let columns = columns.chain(call.columns(made));
-        self.emitted = self.prefix;
-        Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
     }
 }
 
 /// The stream of one partition.
 pub(super) struct NodeStream {
     input: Option<SendableRecordBatchStream>,
+    /// A batch for which there was no memory while others were held.
+    unheld: Option<RecordBatch>,
     schema: SchemaRef,
-    call: PhysicalCall,
+    lanes: Vec<Lane>,
+    window: Window,
     runtime: Arc<Runtime>,
-    permits: PollSemaphore,
     queue: VecDeque<Held>,
     /// The number of the queue's first batch.
     front: u64,
     rows_read: u64,
+    emitted: u64,
     tasks: JoinSet<Done>,
     /// Whether tasks were added since they were last asked.
     spawned: bool,
@@ -127,43 +91,54 @@ pub(super) struct NodeStream {
     receiver: mpsc::UnboundedReceiver<Done>,
     cancelled: Arc<AtomicBool>,
     memory: MemoryReservation,
-    metrics: BaselineMetrics,
 }
 
 impl NodeStream {
     pub(super) fn new(
         input: SendableRecordBatchStream,
-        call: PhysicalCall,
-        runtime: Arc<Runtime>,
-        pool: &Arc<dyn MemoryPool>,
-        metrics: BaselineMetrics,
+        calls: &[PhysicalCall],
+        setting: &Setting<'_>,
     ) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let schema = call.extended(&input.schema());
-        let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", call.bound.node.name()));
+        let schema = calls
+            .iter()
+            .fold(input.schema(), |schema, call| call.extended(&schema));
+        let names = calls.iter().map(|call| call.bound.node.name());
+        let names = names.collect::<Vec<_>>().join(", ");
+        let consumer = MemoryConsumer::new(format!("NodeMapExec[{names}]"));
+        let lanes = calls.iter().map(|call| Lane {
+            permits: PollSemaphore::new(Arc::clone(&call.gate.permits)),
+            meters: Meters::new(setting.metrics, call.bound.node.name(), setting.partition),
+            call: call.clone(),
+            issued: 0,
+        });
         Self {
             input: Some(input),
+            unheld: None,
             schema,
-            permits: PollSemaphore::new(Arc::clone(&call.gate.permits)),
-            call,
-            runtime,
+            lanes: lanes.collect(),
+            window: Window::new(setting.row_goal),
+            runtime: Arc::clone(setting.runtime),
             queue: VecDeque::new(),
             front: 0,
             rows_read: 0,
+            emitted: 0,
             tasks: JoinSet::new(),
             spawned: false,
             sender,
             receiver,
             cancelled: Arc::new(AtomicBool::new(false)),
-            memory: consumer.register(pool),
-            metrics,
+            memory: consumer.register(setting.pool),
         }
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        self.window.asked(self.emitted);
         loop {
             self.settle_done(cx)?;
-            self.issue(cx)?;
+            for lane in 0..self.lanes.len() {
+                self.issue(lane, cx)?;
+            }
             if let Some(whole) = self.take_front(true)? {
                 return Poll::Ready(Some(Ok(whole)));
             }
@@ -204,34 +179,44 @@ impl NodeStream {
         let Some(held) = self.queue.get_mut(index) else {
             return Ok(());
         };
-        match done.result {
-            Ok(Some(array)) => {
-                held.chunks.insert(done.start, array);
-            }
-            Ok(None) => held.done[done.start..done.start + done.rows].fill(true),
-            Err(failure) => {
-                let error = failed(&self.call.bound, held.first, failure);
-                return Err(to_datafusion(error));
-            }
+        let made = done.result.map_err(|failure| {
+            let bound = &self.lanes[done.lane].call.bound;
+            to_datafusion(failed(bound, held.first, failure))
+        })?;
+        if let Some(array) = &made {
+            // The rows are there: the pool is told, and the next batch has to wait if it is full.
+            let bytes = array_bytes(array)?;
+            self.memory.grow(bytes);
+            held.bytes += bytes;
         }
-        held.advance();
+        held.cells[done.lane].settle(done.start, done.rows, made);
         Ok(())
     }
 
-    /// The rows that are read but not called for, and those that are held.
+    /// Whether to read on: by the rows that are read but not called for, and those that are held.
     fn has_room(&self) -> bool {
-        let window = self.call.gate.limit();
-        let waiting: usize = self.queue.iter().map(|held| held.len() - held.issued).sum();
-        let held: usize = self
-            .queue
-            .iter()
-            .map(|held| held.len() - held.emitted)
-            .sum();
-        self.queue.is_empty() || (waiting < window && held < REORDER_WINDOWS * window)
+        if self.queue.is_empty() {
+            return self.window.room(self.rows_read) > 0;
+        }
+        let limits = self.lanes.iter().map(|lane| lane.call.gate.limit());
+        let window = limits.max().unwrap_or(1);
+        let window = window.min(self.window.room(self.rows_read));
+        let waiting: usize = self.queue.iter().map(Held::waiting).sum();
+        let held = self.queue.iter().map(|held| held.len() - held.emitted);
+        waiting < window && held.sum::<usize>() < REORDER_WINDOWS * window
     }
 
     /// `false` when the input has ended.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<Poll<bool>> {
+        if let Some(batch) = self.unheld.take() {
+            self.hold(batch)?;
+            let is_held = self.unheld.is_none();
+            return Ok(if is_held {
+                Poll::Ready(true)
+            } else {
+                Poll::Pending
+            });
+        }
         let Some(input) = &mut self.input else {
             return Ok(Poll::Ready(false));
         };
@@ -239,7 +224,12 @@ impl NodeStream {
             return Ok(Poll::Pending);
         };
         match next.transpose()? {
-            Some(batch) if batch.num_rows() > 0 => self.hold(batch)?,
+            Some(batch) if batch.num_rows() > 0 => {
+                self.hold(batch)?;
+                if self.unheld.is_some() {
+                    return Ok(Poll::Pending);
+                }
+            }
             Some(_) => {}
             None => {
                 self.input = None;
@@ -249,32 +239,26 @@ impl NodeStream {
         Ok(Poll::Ready(true))
     }
 
+    /// Holds a batch, or sets it aside until those that are held have made room for it.
     fn hold(&mut self, batch: RecordBatch) -> Result<()> {
-        let rows = batch.num_rows();
-        let bound = &self.call.bound;
-        let (arrays, wanted) = self.call.arguments(&batch)?;
-        let skipped = NullBuffer::union(skipped(&bound.node, &arrays).as_ref(), wanted.as_ref());
-        let bytes = batch.get_array_memory_size();
-        self.memory.try_grow(bytes)?;
-        let calls = match bound.node.call() {
-            Call::Async(kernel) => Some(kernel.batch(arrays.clone(), &bound.shared, rows)),
-            _ => None,
-        };
-        let done = if calls.is_some() {
-            vec![false; rows]
-        } else {
-            Vec::new()
-        };
+        let (rows, bytes) = (batch.num_rows(), bytes(&batch)?);
+        match self.memory.try_grow(bytes) {
+            Ok(()) => {}
+            Err(_) if !self.queue.is_empty() => {
+                self.unheld = Some(batch);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let cells = self.lanes.iter().map(|lane| {
+            lane.meters.read(rows);
+            Cells::new(&lane.call, &batch)
+        });
+        let cells = cells.collect::<Result<_>>()?;
         self.queue.push_back(Held {
             batch,
             first: self.rows_read,
-            arrays,
-            skipped,
-            rows: calls,
-            chunks: std::collections::BTreeMap::new(),
-            done,
-            issued: 0,
-            prefix: 0,
+            cells,
             emitted: 0,
             bytes,
         });
@@ -282,139 +266,146 @@ impl NodeStream {
         Ok(())
     }
 
-    /// Calls for rows until permits or rows run out.
-    fn issue(&mut self, cx: &mut Context<'_>) -> Result<()> {
+    /// Calls for rows until permits, rows or the window run out.
+    fn issue(&mut self, lane: usize, cx: &mut Context<'_>) -> Result<()> {
         for index in 0..self.queue.len() {
-            while self.queue[index].issued < self.queue[index].len() {
-                let issued = match self.queue[index].rows {
-                    Some(_) => self.issue_row(index, cx)?,
-                    None => self.issue_chunk(index, cx)?,
+            while self.queue[index].cells[lane].issued < self.queue[index].len() {
+                let room = self.window.room(self.lanes[lane].issued);
+                let issued = match self.queue[index].cells[lane].made {
+                    _ if room == 0 => 0,
+                    Made::Async { .. } => self.issue_row(lane, index, cx)?,
+                    Made::Sync(_) => self.issue_chunk(lane, index, room, cx)?,
                 };
-                if !issued {
+                if issued == 0 {
                     return Ok(());
                 }
+                self.lanes[lane].issued += issued as u64;
             }
         }
         Ok(())
     }
 
-    fn permit(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
-        match self.permits.poll_acquire(cx) {
-            Poll::Ready(permit) => permit,
-            Poll::Pending => None,
-        }
-    }
-
-    fn issue_row(&mut self, index: usize, cx: &mut Context<'_>) -> Result<bool> {
+    fn issue_row(&mut self, lane: usize, index: usize, cx: &mut Context<'_>) -> Result<usize> {
         let batch = self.front + index as u64;
-        let row = self.queue[index].issued;
-        let finished = |result| Done {
+        let cells = &mut self.queue[index].cells[lane];
+        let row = cells.issued;
+        let finished = move |result: Result<(), Failure>| Done {
+            lane,
             batch,
             start: row,
             rows: 1,
-            result,
+            result: result.map(|()| None),
         };
-        let is_skipped = |nulls: &NullBuffer| nulls.is_null(row);
-        if self.queue[index].skipped.as_ref().is_some_and(is_skipped) {
-            self.queue[index].issued += 1;
-            self.settle(finished(Ok(None)))?;
-            return Ok(true);
+        if cells.is_skipped(row) {
+            cells.issued += 1;
+            cells.settle(row, 1, None);
+            return Ok(1);
         }
-        let Some(rows) = self.queue[index].rows.as_ref().map(Arc::clone) else {
-            return Ok(false);
+        let Made::Async { rows, .. } = &cells.made else {
+            return Ok(0);
         };
-        let Some(permit) = self.permit(cx) else {
-            return Ok(false);
+        let rows = Arc::clone(rows);
+        let Some(permit) = self.lanes[lane].permit(cx) else {
+            return Ok(0);
         };
-        self.queue[index].issued += 1;
+        cells.issued += 1;
+        let (gate, meters) = (&self.lanes[lane].call.gate, &self.lanes[lane].meters);
+        meters.began(1, gate.in_flight());
         let start = std::panic::AssertUnwindSafe(async move { rows.call(row).await });
         let mut call =
             Box::pin(start.catch_unwind().map(move |result| {
                 result.unwrap_or_else(|panic| Err(panicked(Some(row), &*panic)))
             }));
+        // A call that is ready at once costs no task.
         if let Poll::Ready(result) = call.as_mut().poll_unpin(cx) {
             drop(permit);
-            self.settle(finished(result.map(|()| None)))?;
-            return Ok(true);
+            self.settle(finished(result))?;
+            return Ok(1);
         }
+        let (gate, meters) = (Arc::clone(gate), meters.clone());
         self.spawned = true;
+        let began = Instant::now();
         self.tasks.spawn(async move {
-            let result = call.await.map(|()| None);
-            drop(permit);
-            Done {
-                batch,
-                start: row,
-                rows: 1,
-                result,
-            }
+            let result = call.await;
+            let lap = Lap {
+                waiting: began.elapsed(),
+                ..Lap::default()
+            };
+            meters.took(lap);
+            gate.ended(permit, lap);
+            finished(result)
         });
-        Ok(true)
+        Ok(1)
     }
 
-    fn issue_chunk(&mut self, index: usize, cx: &mut Context<'_>) -> Result<bool> {
-        let node_call = self.call.bound.node.call().clone();
-        let (Call::Rows(kernel) | Call::Batch(kernel)) = node_call.clone() else {
-            return Ok(false);
+    fn issue_chunk(
+        &mut self,
+        lane: usize,
+        index: usize,
+        room: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<usize> {
+        let node = Arc::clone(&self.lanes[lane].call.bound);
+        let (Call::Rows(kernel) | Call::Batch(kernel)) = node.node.call() else {
+            return Ok(0);
         };
-        let gate = Arc::clone(&self.call.gate);
-        let (batch, start) = (self.front + index as u64, self.queue[index].issued);
-        let left = self.queue[index].len() - start;
-        let trivial = gate.is_trivial(&node_call, left);
-        let permit = if trivial {
+        let start = self.queue[index].cells[lane].issued;
+        let left = (self.queue[index].len() - start).min(room);
+        let gate = Arc::clone(&self.lanes[lane].call.gate);
+        let is_trivial = gate.is_trivial(node.node.call(), left);
+        let permit = if is_trivial {
             None
         } else {
-            match self.permit(cx) {
-                None => return Ok(false),
+            match self.lanes[lane].permit(cx) {
+                None => return Ok(0),
                 permit => permit,
             }
         };
-        let held = &mut self.queue[index];
-        let rows = if trivial {
-            left
-        } else {
-            gate.chunk(&node_call, left)
+        let rows = match is_trivial {
+            true => left,
+            false => gate.chunk(node.node.call(), left),
         };
-        held.issued += rows;
-        let arrays = held.arrays.iter().map(|array| array.slice(start, rows));
-        let arrays: Vec<ArrayRef> = arrays.collect();
-        let skipped = held.skipped.as_ref().map(|nulls| nulls.slice(start, rows));
-        let bound = Arc::clone(&self.call.bound);
-        let work = move || {
-            let began = Instant::now();
-            let result = call(&*kernel, &arrays, &bound.shared, rows, skipped);
-            gate.measured(rows, began.elapsed());
-            Done {
-                batch,
-                start,
-                rows,
-                result: result.map(Some).map_err(|failure| Failure {
-                    row: failure.row.map(|row| row + start),
-                    error: failure.error,
-                }),
-            }
+        let cells = &mut self.queue[index].cells[lane];
+        cells.issued += rows;
+        let arrays = cells.arrays.iter().map(|array| array.slice(start, rows));
+        let skipped = cells.skipped.as_ref().map(|nulls| nulls.slice(start, rows));
+        let work = Work {
+            kernel: Arc::clone(kernel),
+            is_batch: matches!(node.node.call(), Call::Batch(_)),
+            arrays: arrays.collect(),
+            skipped,
+            rows,
+            bound: node,
+            gate,
+            meters: self.lanes[lane].meters.clone(),
         };
-        if trivial {
-            self.settle(work())?;
-            return Ok(true);
-        }
+        let batch = self.front + index as u64;
+        let finished = move |result: Result<ArrayRef, Failure>| Done {
+            lane,
+            batch,
+            start,
+            rows,
+            result: result.map(Some).map_err(|failure| Failure {
+                row: failure.row.map(|row| row + start),
+                error: failure.error,
+            }),
+        };
+        let Some(permit) = permit else {
+            self.settle(finished(work.in_place()))?;
+            return Ok(rows);
+        };
         let (sender, cancelled) = (self.sender.clone(), Arc::clone(&self.cancelled));
-        // A shared value may be made by a future, which needs the drivers of I/O and time.
-        let context = (!self.call.bound.shared.is_empty()).then(Handle::try_current);
         let job = move || {
-            let context = context.and_then(Result::ok);
-            let _entered = context.as_ref().map(Handle::enter);
             if !cancelled.load(Ordering::Relaxed) {
-                let done = work();
-                drop(permit);
                 // The stream may be gone; then nobody waits for the rows.
-                let _ = sender.send(done);
+                let _ = sender.send(finished(work.on_pool(permit)));
             }
         };
         self.runtime
             .executor()
             .submit(Box::new(job))
             .map_err(DataFusionError::IoError)?;
-        Ok(true)
+        Ok(rows)
     }
 
     /// What can be emitted of the first batch; if `whole`, only its last part.
@@ -422,11 +413,14 @@ impl NodeStream {
         let Some(held) = self.queue.front_mut() else {
             return Ok(None);
         };
-        let complete = held.prefix == held.len();
-        if held.prefix == held.emitted || (whole && !complete) {
+        let prefix = held.prefix();
+        let complete = prefix == held.len();
+        if prefix == held.emitted || (whole && !complete) {
             return Ok(None);
         }
-        let batch = held.take(&self.call, &self.schema)?;
+        let calls = self.lanes.iter().map(|lane| &lane.call);
+        let batch = held.take(calls, &self.schema)?;
+        self.emitted += batch.num_rows() as u64;
         if complete && let Some(held) = self.queue.pop_front() {
             self.memory.shrink(held.bytes);
             self.front += 1;
@@ -437,6 +431,7 @@ impl NodeStream {
     /// Stops all calls: nothing more will be emitted.
     fn stop(&mut self) {
         self.input = None;
+        self.unheld = None;
         self.queue.clear();
         self.tasks.abort_all();
         self.cancelled.store(true, Ordering::Relaxed);
@@ -455,7 +450,7 @@ impl Stream for NodeStream {
         if matches!(next, Some(Err(_)) | None) {
             self.stop();
         }
-        self.metrics.record_poll(Poll::Ready(next))
+        Poll::Ready(next)
     }
 }
 

@@ -15,7 +15,7 @@ use datafusion_expr::{
 };
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
+use datafusion_physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use futures::executor::block_on;
@@ -24,7 +24,7 @@ use hypernodes_graph::{Call, Error, ErrorKind, Node, Pipeline, Settings};
 use hypernodes_plan::{BoundNode, NodeUdf};
 use tokio::task::coop::unconstrained;
 
-use super::exec::{PhysicalCall, run};
+use super::exec::{PhysicalCall, Setting, run};
 use crate::runtime::Runtime;
 
 /// Nodes as ordinary DataFusion functions.
@@ -153,8 +153,14 @@ impl Function {
         let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options)?;
         let input = stream::iter([Ok(batch)]);
         let input = Box::pin(RecordBatchStreamAdapter::new(schema, input));
-        let metrics = || BaselineMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
-        let made = run(input, &self.call, &self.runtime, &self.memory, &metrics);
+        let setting = Setting {
+            runtime: &self.runtime,
+            pool: &self.memory,
+            metrics: &ExecutionPlanMetricsSet::new(),
+            partition: 0,
+            row_goal: None,
+        };
+        let made = run(input, std::slice::from_ref(&self.call), &setting);
         let made: Vec<RecordBatch> = made.try_collect().await?;
         let made = made.iter().filter_map(|batch| batch.columns().last());
         let made: Vec<_> = made.map(AsRef::as_ref).collect();

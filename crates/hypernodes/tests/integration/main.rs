@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod bounds;
+mod concurrency;
 mod engines;
 mod exprs;
 mod failures;

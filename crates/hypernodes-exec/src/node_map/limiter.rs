@@ -1,0 +1,183 @@
+//! How many calls of a node run at once, found while they run.
+
+use std::time::Duration;
+
+use crate::clock::Lap;
+
+/// Finds a number of calls between two bounds.
+#[derive(Debug)]
+pub(super) enum Limiter {
+    /// What was asked for.
+    Fixed,
+    Latency(Gradient),
+    Threads(Threads),
+}
+
+/// For async calls: more at once as long as that does not make each of them slower.
+///
+/// The limit doubles with each round of calls as in TCP's slow start, until the first round
+/// that took longer; from then on it follows the Gradient2 algorithm of Netflix's
+/// concurrency-limits: the limit is scaled by the long-term latency over the last round's, and
+/// the square root of the limit is left to queue.
+#[derive(Debug)]
+pub(super) struct Gradient {
+    limit: f64,
+    bounds: (f64, f64),
+    /// Seconds of a call, over many rounds; 0 at first.
+    usual: f64,
+    /// Seconds and calls of this round.
+    round: (f64, usize),
+    is_starting: bool,
+}
+
+/// How much longer a round may take than usual before the limit shrinks.
+const TOLERANCE: f64 = 1.5;
+/// The weight of a round in the usual latency, and of a step in the limit.
+const WEIGHT: f64 = 0.2;
+
+impl Gradient {
+    pub(super) fn new(first: usize, least: usize, most: usize) -> Self {
+        Self {
+            limit: first as f64,
+            bounds: (least as f64, most as f64),
+            usual: 0.0,
+            round: (0.0, 0),
+            is_starting: true,
+        }
+    }
+
+    /// Learns that a call took this long while `in_flight` ran.
+    fn learn(&mut self, took: Duration, in_flight: usize) {
+        self.round.0 += took.as_secs_f64();
+        self.round.1 += 1;
+        if self.round.1 < self.limit as usize {
+            return;
+        }
+        let (seconds, calls) = std::mem::take(&mut self.round);
+        let last = (seconds / calls as f64).max(1e-6);
+        if self.usual == 0.0 {
+            self.usual = last;
+        }
+        let gradient = (TOLERANCE * self.usual / last).clamp(0.5, 1.0);
+        self.usual += WEIGHT * (last - self.usual);
+        self.is_starting &= gradient == 1.0;
+        // A limit that is not reached says nothing about a higher one.
+        let is_reached = in_flight as f64 * 2.0 >= self.limit;
+        let next = match (self.is_starting, is_reached) {
+            (_, false) if gradient == 1.0 => self.limit,
+            (true, _) => self.limit * 2.0,
+            (false, _) => {
+                let wished = self.limit * gradient + self.limit.sqrt();
+                self.limit + WEIGHT * (wished - self.limit)
+            }
+        };
+        self.limit = next.clamp(self.bounds.0, self.bounds.1);
+    }
+}
+
+/// For blocking calls: as many threads as keep every core computing.
+///
+/// A call that computes for a share of its time, and waits for the rest, leaves room for that
+/// many more on its core. Time that a thread was ready and no core was free is no waiting, so
+/// that neither other programs nor too many threads of our own look like a reason for more.
+#[derive(Debug)]
+pub(super) struct Threads {
+    cores: usize,
+    most: usize,
+    computing: f64,
+    waiting: f64,
+}
+
+impl Threads {
+    pub(super) fn new(cores: usize, most: usize) -> Self {
+        Self {
+            cores,
+            most,
+            computing: 0.0,
+            waiting: 0.0,
+        }
+    }
+
+    fn learn(&mut self, lap: Lap) {
+        // The latest calls count most, so that a node may change its nature.
+        const KEPT: f64 = 0.75;
+        self.computing = self.computing * KEPT + lap.computing.as_secs_f64();
+        self.waiting = self.waiting * KEPT + lap.waiting.as_secs_f64();
+    }
+
+    fn limit(&self) -> usize {
+        let busy = self.computing.max(1e-6);
+        let wished = self.cores as f64 * (busy + self.waiting) / busy;
+        (wished.round() as usize).clamp(self.cores, self.most)
+    }
+}
+
+impl Limiter {
+    /// How many may run at once after a call took `lap` while `in_flight` ran; `None` for as
+    /// many as before.
+    pub(super) fn learn(&mut self, lap: Lap, in_flight: usize) -> Option<usize> {
+        match self {
+            Self::Fixed => None,
+            Self::Latency(gradient) => {
+                gradient.learn(lap.waiting + lap.computing, in_flight);
+                Some(gradient.limit as usize)
+            }
+            Self::Threads(threads) => {
+                threads.learn(lap);
+                Some(threads.limit())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lap(computing: u64, waiting: u64) -> Lap {
+        Lap {
+            computing: Duration::from_millis(computing),
+            waiting: Duration::from_millis(waiting),
+        }
+    }
+
+    #[test]
+    fn waiting_calls_get_threads_and_computing_ones_give_them_back() {
+        let mut limiter = Limiter::Threads(Threads::new(2, 64));
+        assert_eq!(limiter.learn(lap(10, 0), 2), Some(2));
+        assert_eq!(limiter.learn(lap(10, 1), 2), Some(2), "noise is no waiting");
+        let limits = (0..20).map(|_| limiter.learn(lap(0, 10), 2));
+        assert_eq!(limits.last(), Some(Some(64)));
+        let limits = (0..20).map(|_| limiter.learn(lap(10, 0), 64));
+        assert_eq!(limits.last(), Some(Some(2)));
+        let halves = (0..20).map(|_| limiter.learn(lap(5, 5), 2));
+        assert_eq!(halves.last(), Some(Some(4)), "half of the time is left");
+    }
+
+    /// The limit after rounds of calls whose latency follows from the limit.
+    fn settle(gradient: Gradient, latency: impl Fn(usize) -> u64, in_flight: usize) -> usize {
+        let mut limit = gradient.limit as usize;
+        let mut limiter = Limiter::Latency(gradient);
+        for _ in 0..60_000 {
+            let running = in_flight.min(limit);
+            limit = limiter
+                .learn(lap(0, latency(running)), running)
+                .expect("it learns");
+        }
+        limit
+    }
+
+    #[test]
+    fn async_calls_are_more_at_once_while_that_pays() {
+        let gradient = || Gradient::new(256, 16, 1024);
+        assert_eq!(settle(gradient(), |_| 10, 1024), 1024);
+        assert_eq!(settle(gradient(), |_| 10, 8), 256, "no more are needed");
+        // A service that answers 50 at a time, and lets the others queue.
+        let crowded = settle(
+            gradient(),
+            |running| 10 * (running as u64).div_ceil(50),
+            1024,
+        );
+        assert!(crowded < 1024, "{crowded}");
+    }
+}

@@ -1,0 +1,153 @@
+//! One call of a sync node, wherever it runs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{filter, take};
+use arrow::error::ArrowError;
+use hypernodes_graph::{Failure, Kernel};
+use hypernodes_plan::BoundNode;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::gate::Gate;
+use super::meters::Meters;
+use crate::call::call;
+use crate::clock::{Clock, Lap};
+
+/// Rows to call a node for.
+pub(super) struct Work {
+    pub(super) kernel: Arc<dyn Kernel>,
+    pub(super) is_batch: bool,
+    pub(super) arrays: Vec<ArrayRef>,
+    pub(super) skipped: Option<NullBuffer>,
+    pub(super) rows: usize,
+    pub(super) bound: Arc<BoundNode>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) meters: Meters,
+}
+
+impl Work {
+    /// On the thread of whoever polls, without a permit.
+    pub(super) fn in_place(self) -> Result<ArrayRef, Failure> {
+        self.meters.began(self.calls(), 1);
+        let began = Instant::now();
+        let result = self.call();
+        let lap = Lap {
+            computing: began.elapsed(),
+            ..Lap::default()
+        };
+        self.gate.measured(self.rows, lap.computing);
+        self.meters.took(lap);
+        result
+    }
+
+    /// On a thread that may block.
+    pub(super) fn on_pool(self, permit: OwnedSemaphorePermit) -> Result<ArrayRef, Failure> {
+        self.meters.began(self.calls(), self.gate.in_flight());
+        let clock = Clock::start();
+        let result = self.call();
+        let lap = clock.lap();
+        self.gate.measured(self.rows, lap.computing + lap.waiting);
+        self.meters.took(lap);
+        self.gate.ended(permit, lap);
+        result
+    }
+
+    /// Calls of the user's function.
+    fn calls(&self) -> usize {
+        let rows = self.rows - self.skipped.as_ref().map_or(0, NullBuffer::null_count);
+        if self.is_batch { rows.min(1) } else { rows }
+    }
+
+    fn call(&self) -> Result<ArrayRef, Failure> {
+        match &self.skipped {
+            Some(skipped) if self.is_batch && skipped.null_count() > 0 => self.compressed(skipped),
+            skipped => self.called(&self.arrays, self.rows, skipped.clone()),
+        }
+    }
+
+    fn called(
+        &self,
+        arrays: &[ArrayRef],
+        rows: usize,
+        skipped: Option<NullBuffer>,
+    ) -> Result<ArrayRef, Failure> {
+        call(&*self.kernel, arrays, &self.bound.shared, rows, skipped)
+    }
+
+    /// A batch function called without the rows that are skipped, which are null.
+    fn compressed(&self, skipped: &NullBuffer) -> Result<ArrayRef, Failure> {
+        let rows = skipped.len() - skipped.null_count();
+        if rows == 0 {
+            return Ok(new_null_array(&self.bound.node.data_type(), self.rows));
+        }
+        let failed = |error: ArrowError| Failure {
+            row: None,
+            error: error.into(),
+        };
+        let wanted = BooleanArray::new(skipped.inner().clone(), None);
+        let arrays = self.arrays.iter().map(|array| filter(array, &wanted));
+        let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let made = self.called(&arrays, rows, None)?;
+        let mut next = 0..made.len() as u32;
+        let places = skipped
+            .iter()
+            .map(|wanted| if wanted { next.next() } else { None });
+        let places: UInt32Array = places.collect();
+        take(&made, &places, None).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+    use datafusion_physical_plan::metrics::ExecutionPlanMetricsSet;
+    use hypernodes_graph::{Call, Node, Pipeline, Settings};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// What a batch function of these rows makes of those wanted, and which it was given.
+    fn check(wanted: Option<[bool; 4]>, made: [Option<i64>; 4], given: &[Option<i64>]) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let rows = Arc::clone(&seen);
+        let node = Node::batch("y", ["x"], move |x: &Int64Array| -> Int64Array {
+            rows.lock().extend(x.iter());
+            x.iter().map(|x| Some(x.unwrap_or(5) * 10)).collect()
+        });
+        let pipeline = Pipeline::new([node]).expect("one node");
+        let bound = BoundNode::of(&pipeline, &pipeline.nodes()[0]).expect("no shared values");
+        let Call::Batch(kernel) = bound.node.call() else {
+            panic!("a batch node");
+        };
+        let metrics = ExecutionPlanMetricsSet::new();
+        let x = Int64Array::from(vec![Some(1), None, Some(3), Some(4)]);
+        let work = Work {
+            kernel: Arc::clone(kernel),
+            is_batch: true,
+            arrays: vec![Arc::new(x)],
+            skipped: wanted.map(|wanted| NullBuffer::from(wanted.to_vec())),
+            rows: 4,
+            gate: Arc::new(Gate::new(&bound.node, Settings::default())),
+            meters: Meters::new(&metrics, "y", 0),
+            bound: Arc::new(bound),
+        };
+        let array = work.in_place().expect("no failure");
+        let array: Vec<_> = array.as_primitive::<Int64Type>().iter().collect();
+        assert_eq!((array, &seen.lock()[..]), (made.to_vec(), given));
+    }
+
+    #[test]
+    fn a_batch_function_sees_no_row_whose_guard_is_false() {
+        let all = [Some(1), None, Some(3), Some(4)];
+        let tens = [Some(10), Some(50), Some(30), Some(40)];
+        check(None, tens, &all);
+        check(Some([true; 4]), tens, &all);
+        let some = [None, Some(50), None, Some(40)];
+        check(Some([false, true, false, true]), some, &[None, Some(4)]);
+        check(Some([false; 4]), [None; 4], &[]);
+    }
+}

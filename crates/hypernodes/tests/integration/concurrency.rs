@@ -1,0 +1,231 @@
+//! What runs at once, what runs in vain, and where.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use datafusion::arrow::array::{Array, AsArray, Int64Array};
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::StreamExt;
+use hypernodes::prelude::*;
+use hypernodes_exec::NodeMapExec;
+
+const SERIES: &str = "SELECT value AS x FROM generate_series(0, 999)";
+
+#[derive(Clone, Default)]
+struct Peak(Arc<[AtomicUsize; 3]>);
+
+impl Peak {
+    fn begin(&self) {
+        self.0[2].fetch_add(1, Ordering::SeqCst);
+        let now = self.0[0].fetch_add(1, Ordering::SeqCst) + 1;
+        self.0[1].fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.0[0].fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn most(&self) -> usize {
+        self.0[1].load(Ordering::SeqCst)
+    }
+
+    fn calls(&self) -> usize {
+        self.0[2].load(Ordering::SeqCst)
+    }
+}
+
+/// Every kind of node that gives its argument back, counted.
+fn kinds(count: &Peak) -> [Node; 3] {
+    let (row, later, whole) = (count.clone(), count.clone(), count.clone());
+    [
+        Node::map("y", ["x"], move |x: i64| {
+            row.begin();
+            x
+        }),
+        Node::map_async("y", ["x"], move |x: i64| {
+            later.begin();
+            async move {
+                tokio::task::yield_now().await;
+                x
+            }
+        }),
+        Node::batch("y", ["x"], move |x: &Int64Array| -> Int64Array {
+            (0..x.len()).for_each(|_| whole.begin());
+            x.clone()
+        }),
+    ]
+}
+
+async fn plan(frame: DataFrame) -> Arc<dyn ExecutionPlan> {
+    frame.create_physical_plan().await.expect("a plan")
+}
+
+/// Sets a goal on every operator of nodes.
+fn with_goal(plan: Arc<dyn ExecutionPlan>, goal: usize) -> Arc<dyn ExecutionPlan> {
+    let aimed = plan.transform_up(|plan| {
+        Ok(match plan.downcast_ref::<NodeMapExec>() {
+            Some(nodes) => Transformed::yes(nodes.with_row_goal(Some(goal))),
+            None => Transformed::no(plan),
+        })
+    });
+    aimed.data().expect("the same plan")
+}
+
+#[tokio::test]
+async fn a_row_goal_bounds_the_calls_until_the_reader_asks_for_more() -> Result<()> {
+    let mut kind = 0;
+    while kind < 3 {
+        let count = Peak::default();
+        let [row, later, whole] = kinds(&count);
+        let node = [row, later, whole].into_iter().nth(kind).expect("a kind");
+        let session = Session::new()?;
+        let frame = session.sql(SERIES).await?.apply(&Pipeline::new([node])?)?;
+        let plan = with_goal(plan(frame).await, 10);
+        let mut stream = execute_stream(plan, session.task_ctx()).expect("a stream");
+        let (mut rows, mut bounds) = (0, Vec::new());
+        while let Some(batch) = stream.next().await {
+            let batch = batch.expect("no error");
+            let made = batch.column(1).as_primitive::<Int64Type>();
+            let expected = rows as i64..(rows + batch.num_rows()) as i64;
+            assert!(made.values().iter().copied().eq(expected), "in order");
+            rows += batch.num_rows();
+            bounds.push((rows, count.calls()));
+        }
+        assert_eq!((rows, count.calls()), (1000, 1000));
+        // 10, then 20, 40, ... more: never more in vain than the reader had.
+        for (rows, calls) in bounds {
+            assert!(
+                calls <= (3 * rows).max(10),
+                "{calls} calls for {rows} rows of kind {kind}"
+            );
+        }
+        kind += 1;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn independent_nodes_of_one_row_run_at_the_same_time() -> Result<()> {
+    // Both calls of a row meet, so that one after the other would never end.
+    let meeting = Arc::new(tokio::sync::Barrier::new(2));
+    let met = |output: &'static str| {
+        let meeting = Arc::clone(&meeting);
+        Node::map_async(output, ["x"], move |x: i64| {
+            let meeting = Arc::clone(&meeting);
+            async move {
+                meeting.wait().await;
+                x
+            }
+        })
+    };
+    let sum = Node::map("sum", ["left", "right"], |a: i64, b: i64| a + b);
+    let pipeline = Pipeline::new([met("left"), met("right"), sum])?;
+    let mapping = pipeline.map(inputs! { x: [1_i64] }).over("x");
+    let mapped = tokio::time::timeout(Duration::from_secs(20), mapping).await;
+    assert_eq!(mapped.expect("they met")?.column::<i64>("sum")?, [2]);
+
+    let session = Session::new()?;
+    let frame = session.sql(SERIES).await?.apply(&pipeline)?;
+    let shown = displayable(&*plan(frame).await).indent(false).to_string();
+    assert_eq!(shown.matches("NodeMapExec").count(), 2, "{shown}");
+    Ok(())
+}
+
+/// A call that is on a core for a while.
+fn compute() {
+    let began = cpu_time::ThreadTime::now();
+    while began.elapsed() < Duration::from_millis(2) {
+        std::hint::spin_loop();
+    }
+}
+
+#[tokio::test]
+async fn computing_calls_are_as_many_as_cores_and_waiting_ones_more() -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let computing = Peak::default();
+    let peak = computing.clone();
+    let node = Node::map("y", ["x"], move |x: i64| {
+        peak.begin();
+        compute();
+        peak.end();
+        x
+    });
+    let pipeline = Pipeline::new([node])?;
+    let x = (0..60_i64).collect::<Vec<_>>();
+    pipeline.map(inputs! { x: x.clone() }).over("x").await?;
+    assert!(computing.most() <= cores, "{} on {cores}", computing.most());
+
+    // Once the first calls were seen to wait, sixteen wait for each other.
+    let meeting = Arc::new(std::sync::Barrier::new(16));
+    let node = Node::map("y", ["x"], move |x: i64| {
+        if x < 16 {
+            std::thread::park_timeout(Duration::from_millis(5));
+        } else {
+            meeting.wait();
+        }
+        x
+    });
+    let pipeline = Pipeline::new([node])?;
+    let x = (0..64_i64).collect::<Vec<_>>();
+    let mapping = pipeline.map(inputs! { x: x.clone() }).over("x");
+    let mapped = tokio::time::timeout(Duration::from_secs(20), mapping).await;
+    assert_eq!(mapped.expect("they met")?.column::<i64>("y")?, x);
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_analyze_tells_rows_calls_times_and_peak_of_each_node() -> Result<()> {
+    let count = Peak::default();
+    let [_, later, _] = kinds(&count);
+    let settings = Settings {
+        max_in_flight: Some(7),
+        ..Settings::default()
+    };
+    let session = Session::new()?;
+    session.register_nodes([later.with_settings(settings)])?;
+    let query = format!("EXPLAIN ANALYZE SELECT y(NULLIF(x, 0)) FROM ({SERIES})");
+    let shown = session.sql(&query).await?.collect().await.expect("a plan");
+    let shown = datafusion::arrow::util::pretty::pretty_format_batches(&shown);
+    let shown = shown.expect("text").to_string();
+    for figure in [
+        "y.calls=999",
+        "y.peak_in_flight=7",
+        "y.waiting=",
+        "y.rows_in=",
+    ] {
+        assert!(shown.contains(figure), "{figure} is not in\n{shown}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_memory_pool_slows_reading_and_fails_only_if_nothing_can_be_freed() -> Result<()> {
+    let frame = async |bytes: usize| {
+        let pool = Arc::new(GreedyMemoryPool::new(bytes));
+        let environment = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc();
+        let config = SessionConfig::new()
+            .with_batch_size(100)
+            .with_target_partitions(1);
+        let context = SessionContext::new_with_config_rt(config, environment.expect("a pool"));
+        let context = context.with_hypernodes()?;
+        let count = Peak::default();
+        let [_, later, _] = kinds(&count);
+        let table = context.sql(SERIES).await.expect("a table");
+        let frame = table.apply(&Pipeline::new([later])?)?;
+        Ok::<_, Error>(frame.collect().await)
+    };
+    // A batch of 100 rows takes 800 bytes.
+    let made = frame(2000).await?.expect("two batches at a time");
+    assert_eq!(
+        made.iter().map(|batch| batch.num_rows()).sum::<usize>(),
+        1000
+    );
+    assert!(frame(700).await?.is_err(), "not even one batch");
+    Ok(())
+}
