@@ -170,27 +170,31 @@ impl<'a> Columns<'a> {
         &self,
         mut function: impl FnMut(usize) -> Result<R, Unreadable>,
     ) -> Result<ArrayRef, Failure> {
-        let mut builder = R::Value::builder(self.rows);
-        for row in 0..self.rows {
-            if self
-                .skipped
-                .as_ref()
-                .is_some_and(|skipped| skipped.is_null(row))
-            {
-                R::Value::append_null(&mut builder);
-                continue;
-            }
-            self.current.set(row);
+        let mut progress = Progress {
+            current: &self.current,
+            row: 0,
+        };
+        R::Value::gather(self.rows, self.skipped.as_ref(), |row| {
+            progress.row = row;
             let output = function(row).map_err(|why| Failure::unreadable(row, why))?;
-            let value = output.into_output().map_err(|error| Failure {
+            output.into_output().map_err(|error| Failure {
                 row: Some(row),
                 error,
-            })?;
-            value
-                .append(&mut builder)
-                .map_err(|why| Failure::unwritable(row, &why))?;
-        }
-        Ok(R::Value::finish(builder))
+            })
+        })
+    }
+}
+
+/// The row being computed; told to whoever asks only when the function has panicked or all rows
+/// are done, so that it stays in a register until then.
+struct Progress<'a> {
+    current: &'a Cell<usize>,
+    row: usize,
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.current.set(self.row);
     }
 }
 

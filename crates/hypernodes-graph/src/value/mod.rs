@@ -23,7 +23,10 @@ mod wrapped;
 use std::borrow::Cow;
 
 use arrow::array::ArrayRef;
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
+
+use crate::columns::Failure;
 
 pub(crate) use array::downcast;
 pub use array::{BatchOutput, ColumnArray, UtcTimestampArray};
@@ -119,6 +122,28 @@ pub trait IntoColumn: Sized {
 
     /// The column of all rows appended.
     fn finish(builder: Self::Builder) -> ArrayRef;
+
+    /// The column of `rows` rows: what `value` gives for each in turn, null where `skipped` is.
+    ///
+    /// # Errors
+    /// The first that `value` gives, and a value that the column cannot hold.
+    #[inline]
+    fn gather(
+        rows: usize,
+        skipped: Option<&NullBuffer>,
+        mut value: impl FnMut(usize) -> Result<Self, Failure>,
+    ) -> Result<ArrayRef, Failure> {
+        let mut builder = Self::builder(rows);
+        for row in 0..rows {
+            if skipped.is_some_and(|skipped| skipped.is_null(row)) {
+                Self::append_null(&mut builder);
+            } else {
+                let written = value(row)?.append(&mut builder);
+                written.map_err(|why| Failure::unwritable(row, &why))?;
+            }
+        }
+        Ok(Self::finish(builder))
+    }
 }
 
 /// What a function may return: a column value, or a `Result` of one with any error type.

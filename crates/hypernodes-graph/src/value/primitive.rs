@@ -5,29 +5,31 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
 use super::{FromColumn, IntoColumn, Owned, Unreadable, Unwritable};
+use crate::columns::Failure;
 
 macro_rules! primitives {
     ($($native:ty => $arrow:ty),* $(,)?) => {$(
         impl<'a> FromColumn<'a> for $native {
-            type Column = &'a PrimitiveArray<$arrow>;
+            type Column = &'a [$native];
 
             fn data_type() -> DataType {
                 <$arrow>::DATA_TYPE
             }
 
             fn column(array: &'a ArrayRef) -> Option<Self::Column> {
-                array.as_primitive_opt::<$arrow>()
+                Some(array.as_primitive_opt::<$arrow>()?.values())
             }
 
             #[inline]
             fn get(column: &Self::Column, row: usize) -> Result<Self, Unreadable> {
-                Ok(column.values()[row])
+                Ok(column[row])
             }
         }
 
@@ -57,6 +59,30 @@ macro_rules! primitives {
 
             fn finish(mut builder: Self::Builder) -> ArrayRef {
                 Arc::new(builder.finish())
+            }
+
+            /// Written in place, with the nulls as they are: a loop without branches of ours.
+            #[inline]
+            fn gather(
+                rows: usize,
+                skipped: Option<&NullBuffer>,
+                mut value: impl FnMut(usize) -> Result<Self, Failure>,
+            ) -> Result<ArrayRef, Failure> {
+                let mut values = vec![Self::default(); rows];
+                match skipped {
+                    None => {
+                        for (row, slot) in values.iter_mut().enumerate() {
+                            *slot = value(row)?;
+                        }
+                    }
+                    Some(skipped) => {
+                        for row in skipped.valid_indices() {
+                            values[row] = value(row)?;
+                        }
+                    }
+                }
+                let nulls = skipped.filter(|skipped| skipped.null_count() > 0).cloned();
+                Ok(Arc::new(PrimitiveArray::<$arrow>::new(values.into(), nulls)))
             }
         }
     )*};
