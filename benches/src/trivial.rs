@@ -1,0 +1,71 @@
+//! `x * 2 + 1` over a million rows.
+
+use std::sync::Arc;
+
+use hypernodes::datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use hypernodes::datafusion::datasource::MemTable;
+use hypernodes::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::Workload;
+
+const ROWS: usize = 1_000_000;
+
+/// A session with the table `t` of this column, in batches of 8,192 rows.
+pub(crate) fn session(name: &str, column: ArrayRef) -> Session {
+    let session = Session::new().unwrap();
+    let batch = RecordBatch::try_from_iter([(name, column)]).unwrap();
+    let rows = batch.num_rows();
+    let batches = (0..rows).step_by(8192);
+    let batches = batches.map(|start| batch.slice(start, 8192.min(rows - start)));
+    let table = MemTable::try_new(batch.schema(), vec![batches.collect()]).unwrap();
+    session.register_table("t", Arc::new(table)).unwrap();
+    session
+}
+
+/// Runs a query that is planned anew each time from a plan that was optimized before.
+pub(crate) fn queried(
+    runtime: &Arc<Runtime>,
+    session: &Session,
+    query: &str,
+    rows: usize,
+) -> Box<dyn FnMut()> {
+    let (runtime, session) = (Arc::clone(runtime), session.clone());
+    let plan = runtime.block_on(async {
+        let frame = session.sql(query).await.unwrap();
+        frame.create_physical_plan().await.unwrap()
+    });
+    Box::new(move || {
+        use hypernodes::datafusion::physical_plan::{collect, execution_plan::reset_plan_states};
+        let fresh = reset_plan_states(Arc::clone(&plan)).unwrap();
+        let made = runtime
+            .block_on(collect(fresh, session.task_ctx()))
+            .unwrap();
+        assert_eq!(made.iter().map(RecordBatch::num_rows).sum::<usize>(), rows);
+    })
+}
+
+/// The workloads.
+pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
+    let session = session("x", Arc::new(Int64Array::from_iter_values(0..ROWS as i64)));
+    let by_row = Node::map("scaled", ["x"], |x: i64| x * 2 + 1);
+    let whole = Node::batch("scaled_whole", ["x"], |x: &Int64Array| -> Int64Array {
+        x.unary(|x| x * 2 + 1)
+    });
+    session.register_nodes([by_row, whole]).unwrap();
+    let runs = [
+        ("function per row", "SELECT scaled(x) FROM t", 2.0),
+        ("function per batch", "SELECT scaled_whole(x) FROM t", 1.2),
+    ];
+    runs.map(|(strategy, query, target)| Workload {
+        name: "1M rows x * 2 + 1",
+        strategy,
+        n: ROWS,
+        baseline: "DataFusion's expression",
+        target,
+        repeats: 41,
+        run: queried(runtime, &session, query, ROWS),
+        base: queried(runtime, &session, "SELECT x * 2 + 1 FROM t", ROWS),
+    })
+    .into()
+}
