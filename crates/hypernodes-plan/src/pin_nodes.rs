@@ -15,6 +15,9 @@ use crate::extract::has_subquery;
 use crate::order::by_cost;
 use crate::udf::NodeUdf;
 
+/// How the columns that stand for predicates are named.
+pub(crate) const PIN: &str = "__pin";
+
 /// The first optimizer rule: what DataFusion would do to calls before [`ExtractNodes`]
 /// (crate::ExtractNodes) sees them is made impossible.
 ///
@@ -159,7 +162,7 @@ fn pin(
     let columns = builder.schema().iter().map(Column::from);
     let columns: Vec<Expr> = columns.map(Expr::Column).collect();
     for conjunct in pinned {
-        let name = config.alias_generator().next("__pin");
+        let name = config.alias_generator().next(PIN);
         let kept = columns.iter().cloned();
         builder = builder
             .project(kept.chain([conjunct.alias(&name)]))?

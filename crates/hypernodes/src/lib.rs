@@ -8,8 +8,8 @@ pub use hypernodes_exec::{
     SequentialEngine, WorkloadType,
 };
 pub use hypernodes_graph::{
-    AsNode, Engine, Error, ErrorKind, Input, InputValue, Inputs, MapMode, Names, Node, Output,
-    Outputs, Pipeline, Result, Settings, inputs, items,
+    AsNode, Declared, Engine, Error, ErrorKind, Input, InputValue, Inputs, MapMode, Names, Node,
+    Output, Outputs, Pipeline, Result, Settings, inputs, items,
 };
 pub use hypernodes_graph::{
     ColumnArray, Decimal, DecimalArray, FromColumn, IntoColumn, Json, StructColumn, Unreadable,

@@ -8,7 +8,7 @@ use datafusion_common::{Column, Result};
 use datafusion_expr::{Expr, LogicalPlan};
 
 use super::chain::{Chain, Step, named, names, owned, stack};
-use crate::extract::{Demand, demands_of};
+use crate::extract::{any_of, demands_of, demands_of_predicate};
 
 /// Gives a guard to each call below a projection or an aggregate that has none, if all who read
 /// its columns are guarded: a branch of CASE, AND, OR or COALESCE above the projection that made
@@ -72,7 +72,7 @@ fn guard(steps: &[Step], index: usize, readers: &[Expr]) -> Result<Option<Expr>>
     let mut found = demands_of(readers, None, &is_made)?;
     for step in &steps[index + 1..] {
         match step {
-            Step::Filter(predicate) => found.extend(demands_of([predicate], None, &is_made)?),
+            Step::Filter(predicate) => found.extend(demands_of_predicate(predicate, &is_made)?),
             Step::Call(other) => {
                 found.extend(demands_of(&other.guard, None, &is_made)?);
                 let args = &other.function.args;
@@ -80,21 +80,21 @@ fn guard(steps: &[Step], index: usize, readers: &[Expr]) -> Result<Option<Expr>>
             }
         }
     }
-    let guards = found.into_iter().map(|Demand { guard, .. }| guard);
-    let Some(guards) = guards.collect::<Option<Vec<_>>>() else {
-        return Ok(None);
-    };
-    let guard = guards.into_iter().reduce(Expr::or);
-    Ok(guard.filter(|guard| can_read(steps, index, &owned(guard))))
+    // A test that needs the call, through whatever others, tells nothing of it.
+    let is_known = |test: &Expr| can_read(steps, index, &owned(test));
+    let guards = found.into_iter().flat_map(|demand| demand.guards);
+    let guards = guards.map(|guard| guard.into_iter().filter(is_known).collect());
+    let guard = any_of(guards.collect());
+    Ok(guard.filter(is_known))
 }
 
 /// Whether the call can be made after those that make the columns: none of them needs it, and
 /// no filter stands in between.
 fn can_read(steps: &[Step], index: usize, columns: &HashSet<Column>) -> bool {
-    let Some(last) = last_maker(steps, index, columns) else {
-        return true;
-    };
     let mut tainted: HashSet<Column> = steps[index].makes().collect();
+    let Some(last) = last_maker(steps, index, columns) else {
+        return columns.is_disjoint(&tainted);
+    };
     for step in &steps[index + 1..=last] {
         if let Step::Filter(_) = step {
             return false;

@@ -3,21 +3,21 @@
 use datafusion_common::Result;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::expr::{AggregateFunction, Case, InList, ScalarFunction};
-use datafusion_expr::utils::split_binary;
+use datafusion_expr::utils::{conjunction, split_binary, split_conjunction};
 use datafusion_expr::{BinaryExpr, Expr, Operator};
 
+use crate::pin_nodes::PIN;
 use crate::udf::NodeUdf;
 
 /// A call, as it is written, and the rows it is needed for.
 pub(crate) struct Demand {
     pub(crate) call: Expr,
-    /// Where this is true; everywhere, if there is none.
-    pub(crate) guard: Option<Expr>,
+    /// Where all the tests of one of these hold.
+    pub(crate) guards: Vec<Vec<Expr>>,
 }
 
 /// The calls in `exprs`, each once, in the order in which they are met.
 pub(super) fn demands<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Result<Vec<Demand>> {
-    let is_call = |expr: &Expr| NodeUdf::called_by(expr).is_some();
     demands_of(exprs, None, &is_call)
 }
 
@@ -37,6 +37,22 @@ pub(crate) fn demands_of<'a>(
         }
     }
     Ok(search.demands)
+}
+
+/// The same for a predicate, where null is as good as false.
+pub(crate) fn demands_of_predicate(
+    predicate: &Expr,
+    is_wanted: &dyn Fn(&Expr) -> bool,
+) -> Result<Vec<Demand>> {
+    let demands = Vec::new();
+    let mut search = Search { is_wanted, demands };
+    search.collect_truth(predicate, None)?;
+    Ok(search.demands)
+}
+
+/// Whether a part of an expression calls a node.
+pub(super) fn is_call(expr: &Expr) -> bool {
+    NodeUdf::called_by(expr).is_some()
 }
 
 struct Search<'a> {
@@ -68,9 +84,11 @@ impl Search<'_> {
                     Operator::And => Expr::is_not_false,
                     _ => Expr::is_not_true,
                 };
-                let mut terms = split_binary(expr, *op);
-                terms.sort_by_key(|term| self.is_in(term));
+                let terms = self.terms(expr, *op);
                 self.in_turn(terms, when, |term| reached(term.clone()))
+            }
+            Expr::Alias(alias) if alias.name.starts_with(PIN) => {
+                self.collect_truth(&alias.expr, when)
             }
             Expr::Case(case) => self.collect_case(case, when),
             Expr::InList(list) => self.collect_list(list, when),
@@ -78,7 +96,7 @@ impl Search<'_> {
             Expr::AggregateFunction(AggregateFunction { params, .. }) => {
                 let mut when = when.cloned();
                 if let Some(filter) = &params.filter {
-                    self.collect(filter, when.as_ref())?;
+                    self.collect_truth(filter, when.as_ref())?;
                     when = both(when, filter.as_ref().clone().is_true());
                 }
                 let keys = params.order_by.iter().map(|sort| &sort.expr);
@@ -95,6 +113,31 @@ impl Search<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The same where null is as good as false: a predicate, or a condition.
+    fn collect_truth(&mut self, expr: &Expr, when: Option<&Expr>) -> Result<()> {
+        let Expr::BinaryExpr(BinaryExpr { op, .. }) = expr else {
+            return self.collect(expr, when);
+        };
+        let reached = match op {
+            Operator::And => Expr::is_true,
+            Operator::Or => Expr::is_not_true,
+            _ => return self.collect(expr, when),
+        };
+        let mut when = when.cloned();
+        for term in self.terms(expr, *op) {
+            self.collect_truth(term, when.as_ref())?;
+            when = both(when, reached(term.clone()));
+        }
+        Ok(())
+    }
+
+    /// Those that need nothing first.
+    fn terms<'t>(&self, expr: &'t Expr, op: Operator) -> Vec<&'t Expr> {
+        let mut terms = split_binary(expr, op);
+        terms.sort_by_key(|term| self.is_in(term));
+        terms
     }
 
     /// Terms of which each is reached where `passes` holds for all before it.
@@ -118,12 +161,11 @@ impl Search<'_> {
         }
         let mut when = when.cloned();
         for (condition, result) in &case.when_then_expr {
-            self.collect(condition, when.as_ref())?;
-            let condition = condition.as_ref().clone();
             let condition = match &case.expr {
-                Some(base) => base.as_ref().clone().eq(condition),
-                None => condition,
+                Some(base) => base.as_ref().clone().eq(condition.as_ref().clone()),
+                None => condition.as_ref().clone(),
             };
+            self.collect_truth(&condition, when.as_ref())?;
             let here = both(when.clone(), condition.clone().is_true());
             self.collect(result, here.as_ref())?;
             when = both(when, condition.is_not_true());
@@ -167,18 +209,33 @@ impl Search<'_> {
         }
     }
 
+    /// A condition that needs the call itself says nothing of where it is needed.
     fn demand(&mut self, call: &Expr, when: Option<&Expr>) {
-        let Some(known) = self.demands.iter_mut().find(|known| known.call == *call) else {
-            let (call, guard) = (call.clone(), when.cloned());
-            self.demands.push(Demand { call, guard });
-            return;
-        };
-        known.guard = match (known.guard.take(), when) {
-            (Some(one), Some(other)) if one == *other => Some(one),
-            (Some(one), Some(other)) => Some(one.or(other.clone())),
-            _ => None,
-        };
+        let is_other = |test: &&Expr| !test.exists(|part| Ok(part == call)).unwrap_or(true);
+        let tests = when.into_iter().flat_map(split_conjunction);
+        let guard: Vec<Expr> = tests.filter(is_other).cloned().collect();
+        match self.demands.iter_mut().find(|known| known.call == *call) {
+            Some(known) if known.guards.contains(&guard) => {}
+            Some(known) => known.guards.push(guard),
+            None => self.demands.push(Demand {
+                call: call.clone(),
+                guards: vec![guard],
+            }),
+        }
     }
+}
+
+/// One guard for several; `None` if one of them is no test at all.
+pub(crate) fn any_of(guards: Vec<Vec<Expr>>) -> Option<Expr> {
+    let guards = guards.into_iter().map(conjunction);
+    let guards = guards.collect::<Option<Vec<Expr>>>()?;
+    let mut alternatives: Vec<Expr> = Vec::with_capacity(guards.len());
+    for guard in guards {
+        if !alternatives.contains(&guard) {
+            alternatives.push(guard);
+        }
+    }
+    alternatives.into_iter().reduce(Expr::or)
 }
 
 /// A test that cannot be repeated guards nothing: more rows than needed are called for.

@@ -10,7 +10,7 @@ use datafusion_expr::{
 };
 use datafusion_optimizer::OptimizerConfig;
 
-use super::demand::{Demand, demands};
+use super::demand::{Demand, any_of, demands};
 use crate::node_map::{MappedCall, MappedOutput, NodeMap};
 use crate::udf::NodeUdf;
 
@@ -273,13 +273,18 @@ impl Making {
                 return Ok(false);
             }
         }
-        // Two calls may guard each other; then one is made for every row.
-        let guard = match self.demands[index].guard.clone() {
-            Some(guard) if self.make_all(&guard, extracted, query)? => {
-                Some(replace(guard, &self.made)?)
+        // Two calls may guard each other; then one of them does without such a test.
+        let mut guards = Vec::new();
+        for guard in self.demands[index].guards.clone() {
+            let mut tests = Vec::with_capacity(guard.len());
+            for test in guard {
+                if self.make_all(&test, extracted, query)? {
+                    tests.push(replace(test, &self.made)?);
+                }
             }
-            _ => None,
-        };
+            guards.push(tests);
+        }
+        let guard = any_of(guards);
         let args = call.args.iter().cloned();
         let args = args
             .map(|arg| replace(arg, &self.made))

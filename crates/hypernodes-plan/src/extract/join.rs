@@ -29,9 +29,13 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
         let schema = Arc::clone(side.plan.schema());
         let calls = demands(&conjuncts)?.into_iter();
         let calls = calls.filter(|demand| reads_only(&demand.call, &schema));
-        let calls = calls.map(|Demand { call, guard }| {
-            let guard = guard.filter(|guard| reads_only(guard, &schema));
-            Demand { call, guard }
+        let calls = calls.map(|Demand { call, guards }| {
+            let tests = |guard: Vec<Expr>| {
+                let tests = guard.into_iter();
+                tests.filter(|test| reads_only(test, &schema)).collect()
+            };
+            let guards = guards.into_iter().map(tests).collect();
+            Demand { call, guards }
         });
         made.extend(side.make(calls.collect(), query)?);
     }

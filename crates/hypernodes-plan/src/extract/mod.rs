@@ -10,7 +10,7 @@ mod join;
 mod operators;
 mod rule;
 
-pub(crate) use demand::{Demand, demands_of};
+pub(crate) use demand::{any_of, demands_of, demands_of_predicate};
 pub(crate) use extracted::has_subquery;
 
 pub use rule::ExtractNodes;

@@ -12,7 +12,8 @@ use datafusion_expr::{
 };
 use hypernodes_graph::{Error, ErrorKind};
 
-use super::extracted::{Extracted, Known, Query, restore};
+use super::demand::{demands_of_predicate, is_call};
+use super::extracted::{Extracted, Known, Query, replace, restore};
 use super::join::extract_join;
 use crate::error::to_datafusion;
 use crate::node_map::NodeMap;
@@ -129,8 +130,8 @@ fn extract_filter(filter: Filter, query: &mut Query<'_>) -> Result<Extracted> {
     input.filter(conjunction(free))?;
     by_cost(&mut calling);
     for conjunct in calling {
-        let conjunct = input.materialise(vec![conjunct], query)?;
-        input.filter(conjunction(conjunct))?;
+        let made = input.make(demands_of_predicate(&conjunct, &is_call)?, query)?;
+        input.filter(Some(replace(conjunct, &made)?))?;
     }
     Ok(input)
 }

@@ -18,6 +18,14 @@ pub(super) struct Case {
     pub(super) chosen_from: Option<&'static str>,
 }
 
+pub(super) fn case(query: &'static str, calls: fn(&Data) -> Wanted) -> Case {
+    Case {
+        query,
+        calls,
+        chosen_from: None,
+    }
+}
+
 impl Case {
     /// Whether the whole result is ordered.
     pub(super) fn is_ordered(&self) -> bool {
@@ -27,42 +35,46 @@ impl Case {
     }
 }
 
-fn none() -> Wanted {
+pub(super) fn none() -> Wanted {
     Wanted([0..=0, 0..=0, 0..=0, 0..=0])
 }
 
 impl Wanted {
-    fn f(mut self, calls: usize) -> Self {
+    pub(super) fn f(mut self, calls: usize) -> Self {
         self.0[0] = calls..=calls;
         self
     }
-    fn g(mut self, calls: usize) -> Self {
+    pub(super) fn g(mut self, calls: usize) -> Self {
         self.0[1] = calls..=calls;
         self
     }
-    fn h(mut self, calls: usize) -> Self {
+    pub(super) fn h(mut self, calls: usize) -> Self {
         self.0[2] = calls..=calls;
         self
     }
-    fn m(mut self, calls: usize) -> Self {
+    pub(super) fn m(mut self, calls: usize) -> Self {
         self.0[3] = calls..=calls;
         self
     }
 }
 
 impl Data {
-    fn n(&self) -> usize {
+    pub(super) fn n(&self) -> usize {
         self.t.len()
     }
-    fn k(&self) -> usize {
+    pub(super) fn k(&self) -> usize {
         self.s.len()
     }
     /// Rows of `t`.
-    fn t(&self, is_needed: impl Fn(&Row) -> bool) -> usize {
+    pub(super) fn t(&self, is_needed: impl Fn(&Row) -> bool) -> usize {
         self.t.iter().filter(|row| is_needed(row)).count()
     }
+    /// Rows of `s`.
+    pub(super) fn s(&self, is_needed: impl Fn(&Row) -> bool) -> usize {
+        self.s.iter().filter(|row| is_needed(row)).count()
+    }
     /// Rows of `t` by a key.
-    fn sorted<K: Ord>(&self, key: impl Fn(&Row) -> K) -> Vec<Row> {
+    pub(super) fn sorted<K: Ord>(&self, key: impl Fn(&Row) -> K) -> Vec<Row> {
         let mut rows = self.t.clone();
         rows.sort_by_key(|row| key(row));
         rows
@@ -70,21 +82,16 @@ impl Data {
 }
 
 /// Whether f gives a value.
-fn some(x: i64) -> bool {
+pub(super) fn some(x: i64) -> bool {
     f(x).is_some()
 }
 
 /// Whether f gives more than this.
-fn over(x: i64, least: i64) -> bool {
+pub(super) fn over(x: i64, least: i64) -> bool {
     f(x).is_some_and(|a| a > least)
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |query, calls| Case {
-        query,
-        calls,
-        chosen_from: None,
-    };
     vec![
         // Projections and filters.
         case("select * from v", |d| {
@@ -450,6 +457,29 @@ pub(super) fn cases() -> Vec<Case> {
                 let max = d.s.iter().filter_map(|r| f(r.x)).max().unwrap_or(0);
                 none().f(d.k()).g(d.t(|r| r.x > max))
             },
+        ),
+        case("select v.a, s.y from v join s on v.x = s.x", |d| {
+            none().f(d.k())
+        }),
+        case(
+            "select v.a from v join s on v.x = s.x where v.a > 50",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select v.x, v.a, s.y from v join s on v.x = s.x order by v.x limit 10",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select v.a, s.y from (select x, f(x) a from p) v join s on v.x = s.x",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select s.x, (select max(f(t.x)) from t where t.x = s.x) from s",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "with c as (select x, f(x) a from t) select c1.a, c2.a from c c1 join c c2 on c1.x = c2.x where c1.x < {10}",
+            |d| none().f(2 * d.t(|r| r.x < d.percent(10))),
         ),
         // Unions and common table expressions: once per reference.
         case(

@@ -2,5 +2,8 @@
 
 mod basics;
 mod cases;
+mod declared;
 mod fixture;
 mod matrix;
+mod reports;
+mod statements;

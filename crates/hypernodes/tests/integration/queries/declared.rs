@@ -1,0 +1,232 @@
+//! What nodes declare, and what tells them apart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::arrow::array::{Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
+use datafusion::arrow::{array::AsArray, util::pretty::pretty_format_batches};
+use datafusion::prelude::SessionContext;
+use hypernodes::Declared;
+use hypernodes::prelude::*;
+
+const ROWS: usize = 50;
+
+#[derive(Clone, Default)]
+struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn more(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// A node that adds 1 and counts.
+fn next(name: &str, count: &Count) -> Node {
+    let count = count.clone();
+    Node::map(name, ["x"], move |x: i64| {
+        count.more();
+        x + 1
+    })
+}
+
+async fn context() -> SessionContext {
+    let context = SessionContext::new().with_hypernodes().expect("a runtime");
+    let x = Int64Array::from_iter_values(0..ROWS as i64);
+    let batch = RecordBatch::try_from_iter([("x", Arc::new(x) as _)]).expect("a column");
+    context.register_batch("t", batch).expect("a free name");
+    context
+}
+
+async fn text(context: &SessionContext, query: &str) -> String {
+    let frame = context.sql(query).await.expect(query);
+    let batches = frame.collect().await.expect(query);
+    pretty_format_batches(&batches).expect("text").to_string()
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_pure_runs_once_per_reference_and_row() {
+    let count = Count::default();
+    let context = context().await;
+    let impure = Declared {
+        pure: false,
+        ..Declared::default()
+    };
+    let node = next("roll", &count).with_declared(impure);
+    context.register_nodes([node.clone()]).expect("a free name");
+    for (query, references) in [
+        ("SELECT roll(x) AS a, roll(x) AS b FROM t", 2),
+        ("SELECT roll(x) FROM t WHERE roll(x) >= 0", 2),
+        (
+            "SELECT a, a + 1, a + 2 FROM (SELECT roll(x) AS a FROM t)",
+            1,
+        ),
+        ("SELECT x FROM t WHERE roll(x) BETWEEN 0 AND 1000", 1),
+        (
+            "SELECT a FROM (SELECT roll(x) AS a FROM t) WHERE a >= 0 ORDER BY a",
+            1,
+        ),
+        ("SELECT roll(7), x FROM t", 1),
+    ] {
+        text(&context, query).await;
+        assert_eq!(count.take(), references * ROWS, "{query}");
+    }
+    let view = Pipeline::new([node.with_output_renamed("roll", "a")]).expect("a pipeline");
+    context
+        .register_pipeline("v", &view, "t")
+        .await
+        .expect("a view");
+    text(&context, "SELECT l.a, r.a FROM v l JOIN v r ON l.x = r.x").await;
+    assert_eq!(
+        count.take(),
+        2 * ROWS,
+        "each reference of a view is one of its own"
+    );
+}
+
+#[tokio::test]
+async fn the_cheaper_of_two_predicates_is_tested_first_however_they_are_written() {
+    let (cheap, dear) = (Count::default(), Count::default());
+    let context = context().await;
+    let costly = Declared {
+        cost: 10,
+        ..Declared::default()
+    };
+    let nodes = [
+        next("cheap", &cheap),
+        next("dear", &dear).with_declared(costly),
+    ];
+    context.register_nodes(nodes.clone()).expect("free names");
+    let [a, b] = nodes;
+    let view = Pipeline::new([b, a]).expect("a pipeline");
+    context
+        .register_pipeline("v", &view, "t")
+        .await
+        .expect("a view");
+    for query in [
+        "SELECT x FROM t WHERE cheap(x) > 40 AND dear(x) > 0",
+        "SELECT x FROM t WHERE dear(x) > 0 AND cheap(x) > 40",
+        "SELECT x FROM v WHERE dear > 0 AND cheap > 40",
+        "SELECT x FROM v WHERE cheap > 40 AND dear > 0",
+        "SELECT x FROM (SELECT x, dear FROM v WHERE dear > 0) NATURAL JOIN (SELECT x, cheap FROM v WHERE cheap > 40 AND dear > 0 AND 1 = 0)",
+    ] {
+        text(&context, query).await;
+        let calls = (cheap.take(), dear.take());
+        match query.contains("1 = 0") {
+            true => assert_eq!(calls, (0, 0), "{query}"),
+            false => assert_eq!(calls, (ROWS, 10), "{query}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sync_predicate_is_tested_before_an_async_one() {
+    let (sync, waits) = (Count::default(), Count::default());
+    let context = context().await;
+    let counted = waits.clone();
+    let slow = Node::map_async("slow", ["x"], move |x: i64| {
+        counted.more();
+        async move { x }
+    });
+    context
+        .register_nodes([slow, next("quick", &sync)])
+        .expect("free names");
+    text(
+        &context,
+        "SELECT x FROM t WHERE slow(x) >= 0 AND quick(x) > 40",
+    )
+    .await;
+    assert_eq!((sync.take(), waits.take()), (ROWS, 10));
+}
+
+#[tokio::test]
+async fn two_closures_of_one_name_are_two_nodes() {
+    let (one, other) = (Count::default(), Count::default());
+    let context = context().await;
+    for (view, count) in [("v", &one), ("w", &other)] {
+        let pipeline = Pipeline::new([next("a", count)]).expect("a pipeline");
+        context
+            .register_pipeline(view, &pipeline, "t")
+            .await
+            .expect("a view");
+    }
+    let query = "SELECT v.a, w.a FROM v JOIN w ON v.x = w.x";
+    text(&context, query).await;
+    assert_eq!((one.take(), other.take()), (ROWS, ROWS));
+    let union = "SELECT a FROM v UNION ALL SELECT a FROM w";
+    text(&context, union).await;
+    assert_eq!((one.take(), other.take()), (ROWS, ROWS));
+}
+
+#[tokio::test]
+async fn one_definition_is_one_node_in_a_view_and_in_sql() {
+    let count = Count::default();
+    let context = context().await;
+    let node = next("a", &count);
+    context.register_nodes([node.clone()]).expect("a free name");
+    let pipeline = Pipeline::new([node]).expect("a pipeline");
+    context
+        .register_pipeline("v", &pipeline, "t")
+        .await
+        .expect("a view");
+    text(&context, "SELECT a, a(x) + 1 FROM v WHERE a(x) > 10").await;
+    assert_eq!(count.take(), ROWS);
+}
+
+#[tokio::test]
+async fn all_outputs_of_a_node_come_of_one_call() {
+    let count = Count::default();
+    let context = context().await;
+    let counted = count.clone();
+    let both = Node::map(["up", "twice"], ["x"], move |x: i64| {
+        counted.more();
+        (x + 1, x * 2)
+    });
+    let pipeline = Pipeline::new([both]).expect("a pipeline");
+    context
+        .register_pipeline("v", &pipeline, "t")
+        .await
+        .expect("a view");
+    for (query, calls) in [
+        ("SELECT up, twice FROM v", ROWS),
+        ("SELECT twice FROM v WHERE up > 10", ROWS),
+        ("SELECT up FROM v ORDER BY x LIMIT 3", 3),
+        ("SELECT sum(up), max(twice) FROM v", ROWS),
+        ("SELECT up FROM v ORDER BY twice DESC LIMIT 3", ROWS),
+        ("SELECT x FROM v", 0),
+    ] {
+        text(&context, query).await;
+        assert_eq!(count.take(), calls, "{query}");
+    }
+    let rows = context
+        .sql("SELECT twice, up FROM v WHERE up = 11")
+        .await
+        .expect("a plan");
+    let rows = rows.collect().await.expect("a row");
+    let value = |column: usize| rows[0].column(column).as_primitive::<Int64Type>().value(0);
+    assert_eq!((value(0), value(1)), (20, 11));
+}
+
+#[node(pure = false, cost = 7, dedup)]
+fn declared_by_macro(x: i64) -> i64 {
+    x
+}
+
+#[test]
+fn the_macro_declares_what_its_options_say() {
+    let node = &nodes![declared_by_macro][0];
+    let said = Declared {
+        pure: false,
+        cost: 7,
+        dedup: true,
+    };
+    assert_eq!(*node.declared(), said);
+    assert_eq!(
+        *next("a", &Count::default()).declared(),
+        Declared::default()
+    );
+}

@@ -1,0 +1,237 @@
+//! Statements other than SELECT, plans that are not SQL, and what a plan looks like.
+
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::{SessionContext, col, lit};
+
+use super::fixture::{Calls, Data, Setting, f, ours, parquet};
+
+const SETTING: Setting = Setting {
+    batch_size: 64,
+    partitions: 2,
+    is_async: false,
+};
+
+struct Bench {
+    context: SessionContext,
+    calls: Calls,
+    data: Data,
+    folder: tempfile::TempDir,
+}
+
+async fn bench() -> Bench {
+    let (data, calls) = (Data::new(200), Calls::default());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = parquet(&data, folder.path());
+    let context = ours(&data, SETTING, &file, &calls).await;
+    Bench {
+        context,
+        calls,
+        data,
+        folder,
+    }
+}
+
+impl Bench {
+    async fn text(&self, query: &str) -> String {
+        let frame = self.context.sql(query).await.expect(query);
+        let batches = frame.collect().await.expect(query);
+        pretty_format_batches(&batches).expect("text").to_string()
+    }
+
+    /// The values that f gives for the first `rows` rows of `t`, one a line.
+    fn first(&self, rows: usize) -> usize {
+        self.data.t[..rows]
+            .iter()
+            .filter(|row| f(row.x).is_some())
+            .count()
+    }
+}
+
+#[tokio::test]
+async fn tables_are_made_filled_and_copied_with_one_call_a_row() {
+    let bench = bench().await;
+    bench
+        .text("CREATE TABLE made AS SELECT x, f(x) AS a, f(x) + 1 AS b FROM t WHERE x < 50")
+        .await;
+    assert_eq!(bench.calls.take(), [50, 0, 0, 0]);
+    bench
+        .text("INSERT INTO made SELECT x, f(x), g(x) FROM t WHERE f(x) > 300")
+        .await;
+    let passing = bench
+        .data
+        .t
+        .iter()
+        .filter(|row| f(row.x) > Some(300))
+        .count();
+    assert_eq!(bench.calls.take(), [200, passing, 0, 0]);
+    bench
+        .text("INSERT INTO made VALUES (1, f(1), g(f(2)))")
+        .await;
+    assert_eq!(bench.calls.take(), [2, 1, 0, 0]);
+    let counted = bench.text("SELECT count(a) FROM made").await;
+    let values = bench.first(50) + passing + 1;
+    assert!(
+        counted.contains(&values.to_string()),
+        "{counted} instead of {values}"
+    );
+    let target = bench.folder.path().join("copy.parquet");
+    let copy = format!(
+        "COPY (SELECT x, a, b FROM pv WHERE x < 20) TO '{}'",
+        target.display()
+    );
+    bench.text(&copy).await;
+    assert_eq!(bench.calls.take(), [20, bench.first(20), 0, 0]);
+}
+
+#[tokio::test]
+async fn a_prepared_statement_calls_when_it_is_executed() {
+    let bench = bench().await;
+    bench
+        .text("PREPARE q(BIGINT) AS SELECT f(x), f(x) + 1 FROM t WHERE x < $1 AND f(x) > 10")
+        .await;
+    assert_eq!(bench.calls.take(), [0; 4]);
+    bench.text("EXECUTE q(30)").await;
+    assert_eq!(bench.calls.take(), [30, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_data_frame_is_a_query_like_any_other() {
+    let bench = bench().await;
+    let view = bench.context.table("pv").await.expect("the view");
+    let frame = view
+        .filter(col("a").gt(lit(100)))
+        .and_then(|frame| frame.sort(vec![col("x").sort(true, true)]))
+        .and_then(|frame| frame.limit(0, Some(5)))
+        .and_then(|frame| frame.select_columns(&["x", "b"]))
+        .expect("a plan");
+    frame.clone().collect().await.expect("rows");
+    assert_eq!(bench.calls.take(), [200, 5, 0, 0]);
+    let cached = frame.cache().await.expect("a table");
+    bench.calls.take();
+    cached.collect().await.expect("rows");
+    assert_eq!(bench.calls.take(), [0; 4]);
+}
+
+/// A plan that was optimised once, and is then part of another query.
+#[tokio::test]
+async fn an_optimised_plan_may_be_part_of_a_query() {
+    let bench = bench().await;
+    let query = "SELECT x, f(x) AS a FROM t WHERE f(x) > 10";
+    let plan = bench
+        .context
+        .sql(query)
+        .await
+        .expect("a plan")
+        .into_optimized_plan();
+    let frame = bench
+        .context
+        .execute_logical_plan(plan.expect("optimised"))
+        .await;
+    let view = frame.expect("a plan").into_view();
+    bench
+        .context
+        .register_table("optimised", view)
+        .expect("a free name");
+    bench
+        .text("SELECT l.a, g(r.a) FROM optimised l JOIN optimised r ON l.x = r.x WHERE g(l.x) > 0")
+        .await;
+    let passing = bench
+        .data
+        .t
+        .iter()
+        .filter(|row| f(row.x) > Some(10))
+        .count();
+    assert_eq!(bench.calls.take(), [400, 2 * passing, 0, 0]);
+}
+
+#[tokio::test]
+async fn names_types_and_nulls_are_those_of_plain_functions() {
+    let bench = bench().await;
+    for (query, names) in [
+        (
+            "SELECT f(x), f(x) + 1 FROM t ORDER BY y LIMIT 3",
+            vec!["f(t.x)", "f(t.x) + Int64(1)"],
+        ),
+        (
+            "SELECT m(x), count(f(x)) FROM t GROUP BY m(x)",
+            vec!["m(t.x)", "count(f(t.x))"],
+        ),
+        (
+            "SELECT q.a, x FROM v q WHERE q.a > 3 LIMIT 1",
+            vec!["a", "x"],
+        ),
+        (
+            "SELECT * FROM pv WHERE x IN (SELECT x FROM s)",
+            vec!["x", "y", "z", "a", "b", "d"],
+        ),
+    ] {
+        let frame = bench.context.sql(query).await.expect(query);
+        let before = frame.schema().clone();
+        let optimised = frame.clone().into_optimized_plan().expect(query);
+        assert!(
+            before.logically_equivalent_names_and_types(optimised.schema()),
+            "{query}"
+        );
+        let batches = frame.collect().await.expect(query);
+        let found: Vec<_> = batches[0]
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| f.name().clone())
+            .collect();
+        assert_eq!(found, names, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn one_pass_of_the_optimizer_is_enough() {
+    let bench = bench().await;
+    bench.text("SET datafusion.optimizer.max_passes = 1").await;
+    bench
+        .text("SELECT x, b FROM v2 WHERE a > 100 AND x > 5 ORDER BY x LIMIT 3")
+        .await;
+    let needed = bench.data.t.iter().filter(|row| row.x > 5).count();
+    assert_eq!(bench.calls.take(), [needed, 3, 0, 0]);
+    bench
+        .text("SELECT a FROM v WHERE x IN (SELECT x FROM s)")
+        .await;
+    assert_eq!(bench.calls.take(), [bench.data.s.len(), 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn nothing_is_called_while_planning() {
+    let bench = bench().await;
+    for query in [
+        "EXPLAIN SELECT f(5), f(x) FROM t WHERE g(7) > 1",
+        "EXPLAIN SELECT * FROM (VALUES (f(1)), (f(2)))",
+        "EXPLAIN SELECT x FROM t WHERE f(x) > 1 AND EXISTS (SELECT 1 FROM s WHERE s.x = t.x)",
+        "EXPLAIN SELECT s.x, (SELECT f(count(*)) FROM t WHERE t.x = s.x) FROM s",
+        "EXPLAIN SELECT t.x FROM t LEFT JOIN s ON t.x = s.x WHERE f(s.y) > 1",
+        "EXPLAIN SELECT CASE WHEN f(1) > 0 THEN g(2) END",
+    ] {
+        bench.text(query).await;
+        assert_eq!(bench.calls.take(), [0; 4], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_correlated_call_of_a_count_is_made_for_each_group() {
+    let bench = bench().await;
+    bench
+        .text("SELECT s.x, (SELECT g(count(*)) FROM t WHERE t.x = s.x) FROM s")
+        .await;
+    let [_, g, ..] = bench.calls.take();
+    assert!((1..=bench.data.s.len()).contains(&g), "{g} calls");
+}
+
+#[tokio::test]
+async fn row_groups_are_pruned_below_a_node() {
+    let bench = bench().await;
+    let query = "EXPLAIN ANALYZE SELECT x, f(x) FROM p WHERE x >= 190 AND f(x) > 1";
+    let plan = bench.text(query).await;
+    assert!(
+        plan.contains("row_groups_pruned_statistics=10 total → 1 matched"),
+        "{plan}"
+    );
+    assert_eq!(bench.calls.take(), [10, 0, 0, 0]);
+}
