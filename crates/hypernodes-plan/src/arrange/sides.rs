@@ -97,8 +97,8 @@ fn sink_calls(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         let side = side.filter(|side| open[*side] && is_sinkable(step));
         // A predicate on one side drops rows before the calls of the other.
         if let Step::Filter(_) = step {
-            for other in 0..2 {
-                open[other] &= side == Some(other);
+            for (other, open) in open.iter_mut().enumerate() {
+                *open &= side == Some(other);
             }
         }
         match side {
