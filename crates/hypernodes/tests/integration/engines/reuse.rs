@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hypernodes::prelude::*;
@@ -9,6 +10,8 @@ use hypernodes::prelude::*;
 const RUNS: usize = 1000;
 /// Threads of the default engine, which is set so here.
 const MAX_WORKERS: usize = 4;
+/// For threads that never end.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Set in the process that counts: there, no other test has threads.
 const ALONE: &str = "HYPERNODES_COUNTS_ALONE";
 
@@ -23,11 +26,10 @@ async fn shifted(scaled: i64, #[shared] factor: &Arc<i64>) -> i64 {
     scaled + **factor
 }
 
-/// What there is: threads, Tokio's tasks, holders of the shared value.
-fn held(factor: &Arc<i64>) -> std::io::Result<[usize; 3]> {
-    let threads = std::fs::read_dir("/proc/self/task")?.count();
+/// What there is: threads and Tokio's tasks.
+fn held() -> [usize; 2] {
     let tasks = tokio::runtime::Handle::current().metrics();
-    Ok([threads, tasks.num_alive_tasks(), Arc::strong_count(factor)])
+    [threads(), tasks.num_alive_tasks()]
 }
 
 /// Runs and maps many times, sixteen at once.
@@ -52,30 +54,32 @@ async fn many(pipeline: &Pipeline, engine: &dyn Engine) -> Result<()> {
     runs.buffer_unordered(16).try_collect::<()>().await
 }
 
-async fn count(engine: Box<dyn Engine>, pool: impl Fn() -> usize) -> Result<()> {
-    let io = |error| panic!("{error}");
+/// What the pipeline shared, which nobody else holds when the engine's threads have ended.
+async fn count(engine: Box<dyn Engine>, pool: impl Fn() -> usize) -> Result<Arc<i64>> {
     let factor = Arc::new(2_i64);
-    let bare = held(&factor).unwrap_or_else(io);
+    let bare = held();
     let pipeline = Pipeline::new(nodes![scaled, shifted])?;
     let pipeline = pipeline.bind_shared("factor", Arc::clone(&factor))?;
     many(&pipeline, &*engine).await?;
-    let first = held(&factor).unwrap_or_else(io);
-    many(&pipeline, &*engine).await?;
-    let second = held(&factor).unwrap_or_else(io);
+    let after = held();
     assert!(
-        second[0] <= first[0].max(bare[0] + 64),
-        "{engine:?}: {first:?}, {second:?}"
+        after[0] <= bare[0] + MAX_WORKERS,
+        "{engine:?}: {bare:?}, {after:?}"
     );
-    assert_eq!((second[1], second[2]), (0, 2), "{engine:?}: {second:?}");
+    assert_eq!(after[1], 0, "{engine:?}: tasks");
     assert_eq!(pool(), 0, "{engine:?}: memory");
-    drop((engine, pipeline));
-    Ok(())
+    Ok(factor)
 }
 
-/// Waits until this process has no more threads than that.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// Waits until this process has no more threads than that, as those of a dropped engine end.
 fn wait_for_threads(at_most: usize) {
-    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let begun = Instant::now();
     while threads() > at_most {
+        assert!(begun.elapsed() < PATIENCE, "{} threads are left", threads());
         std::thread::yield_now();
     }
 }
@@ -86,20 +90,24 @@ fn alone() -> Result<()> {
         .enable_all()
         .build();
     let runtime = runtime.expect("threads");
-    let threads = std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-    runtime.block_on(async {
+    let before = threads();
+    let factors: Result<_> = runtime.block_on(async {
         let session = Session::with_settings(Settings {
             max_workers: Some(MAX_WORKERS),
             ..Settings::default()
         })?;
         let memory = session.clone();
         let reserved = move || memory.runtime_env().memory_pool.reserved();
-        count(Box::new(session), reserved).await?;
-        count(Box::new(SequentialEngine), || 0).await?;
         let parallel = ParallelEngine::builder().num_workers(3).build()?;
-        count(Box::new(parallel), || 0).await
-    })?;
-    wait_for_threads(threads);
+        Ok([
+            count(Box::new(session), reserved).await?,
+            count(Box::new(SequentialEngine), || 0).await?,
+            count(Box::new(parallel), || 0).await?,
+        ])
+    });
+    let factors = factors?;
+    wait_for_threads(before);
+    assert_eq!(factors.each_ref().map(Arc::strong_count), [1, 1, 1]);
     Ok(())
 }
 
