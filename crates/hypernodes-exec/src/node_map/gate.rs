@@ -16,6 +16,10 @@ const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
 /// Calls of a waiting sync node at once, if nobody says otherwise; fewer than the pool has
 /// threads, so that the other nodes of a pipeline have some too.
 const MAX_WAITING: usize = 192;
+/// Rows of a batch, as far as one can tell before it comes.
+const BATCH: usize = 8192;
+/// Rows that are read ahead for calls of many rows.
+const MAX_WINDOW: usize = 4 * BATCH;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
 /// Work that is done before a thread would have been woken for it.
@@ -67,6 +71,16 @@ impl Gate {
     /// Calls at once, for now.
     pub(super) fn limit(&self) -> usize {
         self.granted.load(Ordering::Relaxed)
+    }
+
+    /// Rows that the calls at once take, which are read ahead.
+    pub(super) fn window(&self, call: &Call) -> usize {
+        let limit = self.limit();
+        let rows = match call {
+            Call::Rows(_) | Call::Batch(_) => self.chunk(call, BATCH),
+            Call::Async(_) | Call::Nested(_) => 1,
+        };
+        limit.max(limit.saturating_mul(rows).min(MAX_WINDOW))
     }
 
     /// Calls that run.

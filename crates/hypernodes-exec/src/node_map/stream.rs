@@ -198,8 +198,9 @@ impl NodeStream {
         if self.queue.is_empty() {
             return self.window.room(self.rows_read) > 0;
         }
-        let limits = self.lanes.iter().map(|lane| lane.call.gate.limit());
-        let window = limits.max().unwrap_or(1);
+        let lanes = self.lanes.iter().map(|lane| &lane.call);
+        let windows = lanes.map(|call| call.gate.window(call.bound.node.call()));
+        let window = windows.max().unwrap_or(1);
         let window = window.min(self.window.room(self.rows_read));
         let waiting: usize = self.queue.iter().map(Held::waiting).sum();
         let held = self.queue.iter().map(|held| held.len() - held.emitted);

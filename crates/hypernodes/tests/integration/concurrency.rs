@@ -180,6 +180,27 @@ async fn computing_calls_are_as_many_as_cores_and_waiting_ones_more() -> Result<
 }
 
 #[tokio::test]
+async fn several_batches_of_a_batch_node_are_called_for_at_once() -> Result<()> {
+    let meeting = Arc::new(std::sync::Barrier::new(2));
+    let node = Node::batch("y", ["x"], move |x: &Int64Array| -> Int64Array {
+        meeting.wait();
+        x.clone()
+    });
+    let node = node.with_settings(Settings {
+        max_workers: Some(2),
+        ..Settings::default()
+    });
+    let config = SessionConfig::new().with_batch_size(100);
+    let session = Session::with_config(config, Settings::default())?;
+    let frame = session.sql(SERIES).await?.apply(&Pipeline::new([node])?)?;
+    let collected = tokio::time::timeout(Duration::from_secs(20), frame.collect()).await;
+    let made = collected.expect("they met").expect("rows");
+    let rows = made.iter().map(|batch| batch.num_rows()).sum::<usize>();
+    assert_eq!(rows, 1000);
+    Ok(())
+}
+
+#[tokio::test]
 async fn explain_analyze_tells_rows_calls_times_and_peak_of_each_node() -> Result<()> {
     let count = Peak::default();
     let [_, later, _] = kinds(&count);
