@@ -75,7 +75,12 @@ fn split(chain: Chain, needs: HashSet<Column>, is_selective: bool) -> Result<Opt
 
 fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&sort.input)?;
-    if !chain.has_calls() {
+    // Below, there are no more rows than this leaves.
+    let is_short = match &chain.base {
+        LogicalPlan::Sort(base) => base.fetch.is_some() && base.fetch <= sort.fetch,
+        _ => false,
+    };
+    if is_short || !chain.has_calls() {
         return Ok(None);
     }
     let schema = sort.input.schema();

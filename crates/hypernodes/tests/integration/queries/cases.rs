@@ -26,6 +26,15 @@ pub(super) fn case(query: &'static str, calls: fn(&Data) -> Wanted) -> Case {
     }
 }
 
+/// A limited query without order, which may give any of the rows of `all`.
+fn limited(query: &'static str, all: &'static str, calls: fn(&Data) -> Wanted) -> Case {
+    Case {
+        query,
+        calls,
+        chosen_from: Some(all),
+    }
+}
+
 impl Case {
     /// Whether the whole result is ordered.
     pub(super) fn is_ordered(&self) -> bool {
@@ -46,6 +55,10 @@ impl Wanted {
     }
     pub(super) fn g(mut self, calls: usize) -> Self {
         self.0[1] = calls..=calls;
+        self
+    }
+    fn g_within(mut self, calls: RangeInclusive<usize>) -> Self {
+        self.0[1] = calls;
         self
     }
     pub(super) fn h(mut self, calls: usize) -> Self {
@@ -312,6 +325,33 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "select sum(a) from (select x, f(x) a from t order by y limit 10)",
             |_| none().f(10),
+        ),
+        // Whichever rows are taken, some of them are null under f.
+        limited(
+            "select x, f(x) from t limit 10",
+            "select x, f(x) from t",
+            |_| none().f(10),
+        ),
+        limited(
+            "select x, f(x) from t limit 10 offset 5",
+            "select x, f(x) from t",
+            |_| none().f(10),
+        ),
+        limited(
+            "select x, a, b from pv limit 10",
+            "select x, a, b from pv",
+            |_| none().f(10).g_within(0..=10),
+        ),
+        limited(
+            "select g(a) from (select x, f(x) a from t limit 10)",
+            "select g(f(x)) from t",
+            |_| none().f(10).g_within(0..=10),
+        ),
+        // The order is asked for above what is computed of the calls, and with it the rows that
+        // the offset skips.
+        case(
+            "select x, f(x) + 1 from t order by y limit 10 offset 5",
+            |_| none().f(15),
         ),
         // Aggregates and windows.
         case("select m(x), count(*) from t group by m(x)", |d| {

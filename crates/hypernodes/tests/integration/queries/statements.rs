@@ -235,3 +235,13 @@ async fn row_groups_are_pruned_below_a_node() {
     );
     assert_eq!(bench.calls.take(), [10, 0, 0, 0]);
 }
+
+/// Plain DataFusion evaluates the argument on all rows, and fails.
+#[tokio::test]
+async fn an_argument_is_evaluated_only_where_its_call_is_reached() {
+    let bench = bench().await;
+    bench
+        .text("SELECT x FROM t WHERE x <> 0 AND f(100 / x) > 1")
+        .await;
+    assert_eq!(bench.calls.take(), [199, 0, 0, 0]);
+}
