@@ -46,6 +46,9 @@ pub(crate) fn call(
     rows: usize,
     skipped: Option<NullBuffer>,
 ) -> Result<ArrayRef, Failure> {
+    let unwanted = rows == skipped.as_ref().map_or(0, NullBuffer::null_count);
+    // Nothing is made for rows that are not called for.
+    let shared = if unwanted { &[] } else { shared };
     let lent = shared.iter().map(SharedValue::lend);
     let lent = lent
         .collect::<Result<Vec<_>, _>>()

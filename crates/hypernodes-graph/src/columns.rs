@@ -94,6 +94,22 @@ impl<'a> Columns<'a> {
         self.arrays
     }
 
+    /// The same arguments for one row alone, of a node that reads no column.
+    pub(crate) fn alone(&self) -> Self {
+        Self::new(self.arrays, self.shared, 1, None)
+    }
+
+    /// The rows that are called for, where that is not all.
+    pub(crate) fn wanted(&self) -> Option<&NullBuffer> {
+        self.skipped.as_ref()
+    }
+
+    /// Whether no row is called for; then there are no shared values either.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        let skipped = self.skipped.as_ref();
+        self.rows == skipped.map_or(0, NullBuffer::null_count)
+    }
+
     /// The row being computed, for the report of a panic.
     pub fn current(&self) -> usize {
         self.current.get()
@@ -145,7 +161,7 @@ impl<'a> Columns<'a> {
             .into_output()
             .map_err(|error| Failure { row: None, error })?;
         let (made, rows) = (array.len(), self.rows);
-        let (given, declared) = (array.data_type(), R::Array::column_type());
+        let (given, declared) = (array.data_type(), R::column_type());
         let message = if made != rows {
             format!(
                 "the batch function returned {made} rows for {rows}; it must return one for each"

@@ -168,5 +168,5 @@ async fn run(
         (None, Some(own)) => own.as_ref(),
         (None, None) => default_engine()?,
     };
-    Ok(engine.map(&pipeline, columns).await?.into())
+    Ok(engine.map(&pipeline.once(), columns).await?.into())
 }

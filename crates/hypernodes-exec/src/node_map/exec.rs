@@ -78,6 +78,13 @@ impl PhysicalCall {
             }
         }
         let gate = Arc::new(Gate::new(&bound.node, runtime.settings()));
+        let bound = match bound.node.parameters() {
+            [] => Arc::new(BoundNode {
+                node: bound.node.once(),
+                ..BoundNode::clone(&bound)
+            }),
+            _ => bound,
+        };
         let call = Self {
             bound,
             args,

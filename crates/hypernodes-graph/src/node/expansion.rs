@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::new_null_array;
+
 use super::function::slots;
 use crate::columns::{Columns, Failure};
 use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
@@ -121,14 +123,21 @@ pub fn resource_as<T: Any>(value: &(dyn Any + Send + Sync)) -> Result<&T, Failur
     })
 }
 
-struct Body<F>(F);
+struct Body<F> {
+    function: F,
+    data_type: DataType,
+}
 
 impl<F> Kernel for Body<F>
 where
     F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync + 'static,
 {
     fn call(&self, columns: &Columns<'_>) -> Result<ArrayRef, Failure> {
-        (self.0)(columns)
+        // Where no row is called for, no resource was made.
+        if columns.is_unwanted() {
+            return Ok(new_null_array(&self.data_type, columns.rows()));
+        }
+        (self.function)(columns)
     }
 }
 
@@ -138,7 +147,12 @@ where
     R: NodeOutput,
     F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync + 'static,
 {
-    face.node(R::Value::data_type(), Call::Rows(Arc::new(Body(body))))
+    let (function, data_type) = (body, R::Value::data_type());
+    let kernel = Arc::new(Body {
+        function,
+        data_type: data_type.clone(),
+    });
+    face.node(data_type, Call::Rows(kernel))
 }
 
 /// A node of a function over arrays that returns `R`.
@@ -147,7 +161,12 @@ where
     R: BatchOutput,
     F: Fn(&Columns<'_>) -> Result<ArrayRef, Failure> + Send + Sync + 'static,
 {
-    face.node(R::Array::column_type(), Call::Batch(Arc::new(Body(body))))
+    let (function, data_type) = (body, R::column_type());
+    let kernel = Arc::new(Body {
+        function,
+        data_type: data_type.clone(),
+    });
+    face.node(data_type, Call::Batch(kernel))
 }
 
 /// The call of an async function for one row.

@@ -83,7 +83,7 @@ type RowResult<R> = Result<<R as NodeOutput>::Value, Failure>;
 /// A function or closure over one to four whole arrays.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a function of whole arrays",
-    note = "it takes one to four borrowed arrays, such as `|x: &Int64Array|`, with their types written, and returns an array or a `Result` of one"
+    note = "it takes one to four borrowed arrays, such as `|x: &Int64Array|`, with their types written, and returns an array, a `Vec` or a `Result` of one"
 )]
 pub trait BatchFunction<Marker>: Send + Sync + 'static {
     /// What it returns.
@@ -384,7 +384,7 @@ impl Node {
         inputs: F::Names,
         function: F,
     ) -> Self {
-        let data_type = <F::Output as BatchOutput>::Array::column_type();
+        let data_type = <F::Output as BatchOutput>::column_type();
         let call = Call::Batch(Arc::new(BatchKernel(function, PhantomData)));
         Self::unnamed(&output.names(), F::parameters(inputs), data_type, call)
     }

@@ -6,10 +6,12 @@
 mod declared;
 pub mod expansion;
 mod function;
+mod once;
 mod settings;
 
 use std::any::{TypeId, type_name};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
@@ -236,6 +238,23 @@ impl Node {
             .iter()
             .filter_map(|place| self.outputs().get(*place));
         narrowed(self, &names.map(|output| output.name.as_str()).collect())
+    }
+
+    /// The same node, calling its function once for all rows if it reads no column, and every
+    /// row's result is that of the one call; made anew for each run. Any other node is as it was.
+    #[must_use]
+    pub fn once(&self) -> Self {
+        let call = match self.call() {
+            _ if !self.parameters().is_empty() => None,
+            Call::Rows(kernel) => Some(once::rows(kernel)),
+            Call::Async(kernel) => Some(once::awaited(kernel)),
+            Call::Batch(_) | Call::Nested(_) => None,
+        };
+        let mut node = self.clone();
+        if let Some(call) = call {
+            Arc::make_mut(&mut node.0).call = call;
+        }
+        node
     }
 
     /// Changes the pipeline that a nested node runs.
@@ -498,6 +517,34 @@ fn masked(column: &ArrayRef, nulls: &NullBuffer) -> ArrayRef {
         Ok(data) => make_array(data),
         // A type that holds no nulls of its own, such as a union or a column of nulls.
         Err(_) => Arc::clone(column),
+    }
+}
+
+/// The same definition under the same names, run in the same way. Two closures are two
+/// definitions, whatever they do.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        let face = |node: &Self| {
+            let Definition {
+                identity, settings, ..
+            } = &*node.0;
+            (*identity, *settings)
+        };
+        face(self) == face(other)
+            && self.name() == other.name()
+            && self.parameters() == other.parameters()
+            && self.outputs() == other.outputs()
+    }
+}
+
+impl Eq for Node {}
+
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+        self.outputs()
+            .iter()
+            .for_each(|output| output.name.hash(state));
     }
 }
 

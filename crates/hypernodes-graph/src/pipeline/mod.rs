@@ -210,6 +210,18 @@ impl Pipeline {
         self
     }
 
+    /// The same pipeline for one run: of its nodes, those of nested pipelines too, each that reads
+    /// no column is called once, as by [`Node::once`].
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        let graph = Arc::make_mut(&mut self.0);
+        for node in &mut graph.nodes {
+            *node = node.once();
+            node.change_nested(|pipeline| *pipeline = pipeline.clone().once());
+        }
+        self
+    }
+
     /// The same pipeline reading input `to` where it read `from`.
     ///
     /// # Errors

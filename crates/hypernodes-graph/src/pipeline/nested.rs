@@ -9,6 +9,7 @@ use super::Pipeline;
 use crate::hint;
 use crate::kernel::Call;
 use crate::node::{Identity, Node, Output, Parameter};
+use crate::value::InputValue;
 
 /// How columns that are mapped over go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,7 +43,8 @@ pub struct AsNode {
     name: Option<String>,
     inputs: Vec<(String, String)>,
     outputs: Vec<(String, String)>,
-    over: Vec<String>,
+    /// `None` where `map_over` was not called.
+    over: Option<Vec<String>>,
     mode: MapMode,
 }
 
@@ -71,7 +73,7 @@ impl Pipeline {
             name: None,
             inputs: Vec::new(),
             outputs: Vec::new(),
-            over: Vec::new(),
+            over: None,
             mode: MapMode::Zip,
         }
     }
@@ -112,7 +114,8 @@ impl AsNode {
     /// of a row. An empty list gives empty lists, a null list null ones, and neither calls
     /// anything.
     pub fn map_over<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.over.extend(names.into_iter().map(str::to_owned));
+        let over = self.over.get_or_insert_default();
+        over.extend(names.into_iter().map(str::to_owned));
         self
     }
 
@@ -148,6 +151,13 @@ impl AsNode {
             {
                 faults.push(format!(
                     "{first:?} and {outer:?} are both mapped to input {inner:?}"
+                ));
+            }
+        }
+        for (name, value) in self.pipeline.bound_inputs().iter() {
+            if matches!(value, InputValue::Column(_)) {
+                faults.push(format!(
+                    "input {name:?} is bound to a column, and a nested pipeline runs on items"
                 ));
             }
         }
@@ -187,14 +197,23 @@ impl AsNode {
 
     fn mapped(&self, inputs: &[(String, String)], faults: &mut Vec<String>) {
         let known = || inputs.iter().map(|(outer, _)| outer.as_str());
-        for over in &self.over {
+        let Some(lists) = &self.over else {
+            if self.mode == MapMode::Product {
+                faults.push("`map_mode` does nothing without `map_over`".into());
+            }
+            return;
+        };
+        if lists.is_empty() {
+            faults.push("`map_over` names no input".into());
+        }
+        for (position, over) in lists.iter().enumerate() {
             if !known().any(|name| name == over) {
                 let hint = hint(over, known());
                 faults.push(format!("there is no input {over:?} to map over{hint}"));
             }
-        }
-        if self.over.is_empty() && self.mode == MapMode::Product {
-            faults.push("`map_mode` does nothing without `map_over`".into());
+            if lists[..position].contains(over) {
+                faults.push(format!("{over:?} is mapped over twice"));
+            }
         }
     }
 }
@@ -211,9 +230,10 @@ impl From<AsNode> for Node {
         let mut inputs = as_node.named_inputs(&mut faults);
         let outputs = as_node.named_outputs(&mut faults);
         as_node.mapped(&inputs, &mut faults);
-        let mode = (!as_node.over.is_empty()).then_some(as_node.mode);
+        let mode = as_node.over.as_ref().map(|_| as_node.mode);
+        let lists = as_node.over.unwrap_or_default();
         // The order of the lists is the order of the product.
-        inputs.sort_by_key(|(outer, _)| as_node.over.iter().position(|over| over == outer));
+        inputs.sort_by_key(|(outer, _)| lists.iter().position(|over| over == outer));
         let pipeline = match as_node
             .pipeline
             .clone()
@@ -232,7 +252,7 @@ impl From<AsNode> for Node {
             let Some(input) = pipeline.inputs().iter().find(|input| input.name == inner) else {
                 continue;
             };
-            let over = as_node.over.contains(&outer);
+            let over = lists.contains(&outer);
             parameters.push(Parameter {
                 name: outer,
                 data_type: match over {

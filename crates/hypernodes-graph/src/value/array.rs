@@ -16,7 +16,7 @@ use super::conform::strictly;
 use super::temporal::utc;
 use crate::columns::Failure;
 
-use super::{InputValue, IntoInput};
+use super::{InputValue, IntoColumn, IntoInput};
 
 /// An array type that says which column it is.
 #[diagnostic::on_unimplemented(
@@ -143,36 +143,56 @@ fn in_unit(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, Failure> {
     })
 }
 
-/// What a batch function may return: an array, or a `Result` of one with any error type.
+/// What a batch function may return: an array, a `Vec` of a column type, which becomes one, or
+/// a `Result` of either with any error type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not what a batch function may return",
-    label = "not an array type, nor a `Result` of one",
-    note = "return an array such as `Int64Array` or `StringArray`, with a row for each row of the arguments"
+    label = "neither an array type nor a `Vec` of a column type, nor a `Result` of one",
+    note = "return an array such as `Int64Array` or `StringArray`, or a `Vec`, with a row for each row of the arguments"
 )]
 pub trait BatchOutput {
-    /// The array.
-    type Array: ColumnArray;
+    /// The column's type.
+    fn column_type() -> DataType;
 
     /// The array, or the user's error as it is.
     ///
     /// # Errors
-    /// The user's error.
+    /// The user's error, or why a column cannot hold an item.
     fn into_output(self) -> Result<ArrayRef, crate::BoxError>;
 }
 
 impl<T: ColumnArray> BatchOutput for T {
-    type Array = T;
+    fn column_type() -> DataType {
+        <T as ColumnArray>::column_type()
+    }
 
     fn into_output(self) -> Result<ArrayRef, crate::BoxError> {
         Ok(self.into_array())
     }
 }
 
-impl<T: ColumnArray, E: Into<crate::BoxError>> BatchOutput for Result<T, E> {
-    type Array = T;
+impl<T: IntoColumn> BatchOutput for Vec<T> {
+    fn column_type() -> DataType {
+        T::data_type()
+    }
 
     fn into_output(self) -> Result<ArrayRef, crate::BoxError> {
-        self.map(T::into_array).map_err(Into::into)
+        let mut builder = T::builder(self.len());
+        for (row, item) in self.into_iter().enumerate() {
+            let written = item.append(&mut builder);
+            written.map_err(|why| format!("row {row} of the batch: {why}"))?;
+        }
+        Ok(T::finish(builder))
+    }
+}
+
+impl<T: BatchOutput, E: Into<crate::BoxError>> BatchOutput for Result<T, E> {
+    fn column_type() -> DataType {
+        T::column_type()
+    }
+
+    fn into_output(self) -> Result<ArrayRef, crate::BoxError> {
+        self.map_err(Into::into)?.into_output()
     }
 }
 

@@ -79,6 +79,25 @@ impl<T: IntoColumn + Clone, const N: usize> IntoInput for &[T; N] {
     }
 }
 
+/// A slice of bytes is an item, so each other type has its own implementation.
+macro_rules! slices {
+    ($($item:ty),* $(,)?) => {$(
+        impl IntoInput for &[$item] {
+            fn into_input(self) -> InputValue {
+                items(self.iter().cloned())
+            }
+        }
+
+        impl IntoInput for &[Option<$item>] {
+            fn into_input(self) -> InputValue {
+                items(self.iter().cloned())
+            }
+        }
+    )*};
+}
+
+slices! { bool, i8, i16, i32, i64, u16, u32, u64, f32, f64, String, &str }
+
 impl<T> IntoInput for Range<T>
 where
     T: IntoColumn,
