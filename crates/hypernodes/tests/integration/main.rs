@@ -2,16 +2,25 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod both;
 mod bounds;
 mod concurrency;
+mod dual;
 mod engines;
 mod exprs;
 mod failures;
 mod files;
+mod mapping;
 mod nesting;
+mod nodes;
+mod pipelines;
+mod ported;
 mod queries;
 mod running;
+mod selecting;
 mod sessions;
 mod settings;
+mod stateful;
+mod types;
 mod udfs;
 mod values;

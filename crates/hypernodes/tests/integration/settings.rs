@@ -118,7 +118,7 @@ async fn check_batches(node: Settings, engine: Settings, expected: &[usize]) -> 
 }
 
 #[tokio::test]
-async fn e05_max_in_flight_bounds_a_node_and_the_nodes_own_comes_first() -> Result<()> {
+async fn d03_e05_max_in_flight_bounds_a_node_and_the_nodes_own_comes_first() -> Result<()> {
     check_async(NONE, NONE, 40).await?;
     check_async(NONE, in_flight(4), 4).await?;
     check_async(in_flight(2), NONE, 2).await?;
@@ -127,7 +127,7 @@ async fn e05_max_in_flight_bounds_a_node_and_the_nodes_own_comes_first() -> Resu
 }
 
 #[tokio::test]
-async fn e05_max_workers_is_the_pools_and_a_nodes_share_of_it() -> Result<()> {
+async fn d03_e05_max_workers_is_the_pools_and_a_nodes_share_of_it() -> Result<()> {
     check_sync(NONE, workers(4), 4).await?;
     check_sync(workers(2), NONE, 2).await?;
     check_sync(workers(2), workers(4), 2).await?;
@@ -136,7 +136,7 @@ async fn e05_max_workers_is_the_pools_and_a_nodes_share_of_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn e05_batch_size_is_the_rows_of_a_call_and_the_nodes_own_comes_first() -> Result<()> {
+async fn d03_e05_batch_size_is_the_rows_of_a_call_and_the_nodes_own_comes_first() -> Result<()> {
     check_batches(NONE, NONE, &[40]).await?;
     check_batches(NONE, batches(15), &[10, 15, 15]).await?;
     check_batches(batches(20), batches(15), &[20, 20]).await?;
@@ -190,7 +190,7 @@ async fn awaited(x: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn e05_the_macros_settings_are_the_nodes() -> Result<()> {
+async fn d03_e05_the_macros_settings_are_the_nodes() -> Result<()> {
     for node in nodes![paired, awaited] {
         map(node, NONE, 40).await?;
     }
