@@ -67,6 +67,9 @@ pub use hypernodes_session::{
 pub use hypernodes_plan::{NodeExprExt, from_datafusion, to_datafusion};
 pub use {arrow, chrono, datafusion};
 
+#[doc = include_str!("coming_from_python.md")]
+pub mod coming_from_python {}
+
 /// What a program that runs pipelines uses: `use hypernodes::prelude::*`.
 pub mod prelude {
     pub use crate::{

@@ -1,5 +1,7 @@
 //! The project's chores: `cargo run -p xtask -- testdata` writes `testdata/` anew.
 
+#[cfg(test)]
+mod parity;
 mod testdata;
 #[cfg(test)]
 mod tidy;
