@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hypernodes::datafusion::arrow::array::{Array, Int64Array, StringArray, StringBuilder};
-use hypernodes::datafusion::dataframe::DataFrameWriteOptions;
+use hypernodes::datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
 use hypernodes::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
