@@ -191,6 +191,24 @@ async fn r08_d09_a_query_of_a_view_runs_the_inner_nodes_it_needs() -> Result<()>
     Ok(())
 }
 
+#[tokio::test]
+async fn x08_d09_a_query_of_a_nested_map_runs_the_inner_nodes_it_needs() -> Result<()> {
+    let session = Session::new()?;
+    let (inner, calls) = diamond()?;
+    let mapped = inner
+        .as_node()
+        .input_mapping([("xs", "x"), ("zs", "z")])
+        .map_over(["xs", "zs"]);
+    let outer = Pipeline::new([mapped])?;
+    let lists = "CREATE TABLE lists AS SELECT make_array(1, 2, 3) AS xs, make_array(1, 2, 3) AS zs";
+    query(&session, lists).await?;
+    session.register_pipeline("listed", &outer, "lists").await?;
+    let made = query(&session, "SELECT \"left\" FROM listed").await?;
+    assert_eq!(made.get::<Vec<i64>>("left")?, [3, 4, 5]);
+    assert_eq!(counts(&calls), [3, 3, 0, 0, 0]);
+    Ok(())
+}
+
 #[test]
 fn p11_an_unknown_output_names_the_nearest() -> Result<()> {
     let (pipeline, _) = chain()?;
