@@ -27,6 +27,7 @@ use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{FutureExt, Stream, StreamExt};
 use hypernodes_graph::{Call, Error, ErrorKind, Failure};
 use hypernodes_plan::to_datafusion;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSemaphore;
 
@@ -396,7 +397,10 @@ impl NodeStream {
             return Ok(rows);
         };
         let (sender, cancelled) = (self.sender.clone(), Arc::clone(&self.cancelled));
+        let tokio = Handle::try_current();
         let job = move || {
+            // A resource that the call needs may be awaited here, and use timers and I/O.
+            let _entered = tokio.as_ref().map(Handle::enter);
             if !cancelled.load(Ordering::Relaxed) {
                 // The stream may be gone; then nobody waits for the rows.
                 let _ = sender.send(finished(work.on_pool(permit)));
