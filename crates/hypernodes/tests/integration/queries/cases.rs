@@ -57,6 +57,10 @@ impl Wanted {
         self.0[1] = calls..=calls;
         self
     }
+    fn f_within(mut self, calls: RangeInclusive<usize>) -> Self {
+        self.0[0] = calls;
+        self
+    }
     fn g_within(mut self, calls: RangeInclusive<usize>) -> Self {
         self.0[1] = calls;
         self
@@ -346,6 +350,12 @@ pub(super) fn cases() -> Vec<Case> {
             "select g(a) from (select x, f(x) a from t limit 10)",
             "select g(f(x)) from t",
             |_| none().f(10).g_within(0..=10),
+        ),
+        // Each partition looks for ten rows in steps of 10, 20, 40: no more than one past them.
+        limited(
+            "select x, f(x) a from t where f(x) > 1 limit 10",
+            "select x, f(x) a from t where f(x) > 1",
+            |d| none().f_within(10..=d.n().min(400)),
         ),
         // The order is asked for above what is computed of the calls, and with it the rows that
         // the offset skips.

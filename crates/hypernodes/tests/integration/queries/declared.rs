@@ -112,14 +112,10 @@ async fn the_cheaper_of_two_predicates_is_tested_first_however_they_are_written(
         "SELECT x FROM t WHERE dear(x) > 0 AND cheap(x) > 40",
         "SELECT x FROM v WHERE dear > 0 AND cheap > 40",
         "SELECT x FROM v WHERE cheap > 40 AND dear > 0",
-        "SELECT x FROM (SELECT x, dear FROM v WHERE dear > 0) NATURAL JOIN (SELECT x, cheap FROM v WHERE cheap > 40 AND dear > 0 AND 1 = 0)",
     ] {
         text(&context, query).await;
         let calls = (cheap.take(), dear.take());
-        match query.contains("1 = 0") {
-            true => assert_eq!(calls, (0, 0), "{query}"),
-            false => assert_eq!(calls, (ROWS, 10), "{query}"),
-        }
+        assert_eq!(calls, (ROWS, 10), "{query}");
     }
 }
 
