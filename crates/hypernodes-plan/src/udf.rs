@@ -215,17 +215,14 @@ impl ScalarUDFImpl for NodeUdf {
     }
 
     /// Never calls the node. DataFusion's planner probes predicates with one row of nulls, and
-    /// what is selected of an empty group with one of literals; it takes an array for "not known
-    /// to be null". Anything else is a plan that was executed without
-    /// [`ExtractNodes`](crate::ExtractNodes).
+    /// takes an array for "not known to be null"; anything else is a plan that was executed
+    /// without [`ExtractNodes`](crate::ExtractNodes).
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let is_null = |value: &ColumnarValue| match value {
             ColumnarValue::Array(array) => array.len() == 1 && array.is_null(0),
             ColumnarValue::Scalar(scalar) => scalar.is_null(),
         };
-        let is_scalar = |value: &ColumnarValue| matches!(value, ColumnarValue::Scalar(_));
-        let is_probe = args.args.iter().any(is_null) || args.args.iter().all(is_scalar);
-        if args.number_rows == 1 && is_probe {
+        if args.number_rows == 1 && args.args.iter().any(is_null) {
             let placeholder = new_null_array(args.return_type(), 1);
             return Ok(ColumnarValue::Array(placeholder));
         }
