@@ -53,7 +53,7 @@ impl Engine for CountingEngine {
 /// What a query gives, its batches as one.
 pub(crate) async fn query(session: &Session, query: &str) -> Result<Outputs> {
     let frame = session.sql(query).await?;
-    let schema = frame.schema().inner().clone();
+    let schema = Arc::clone(frame.schema().inner());
     let batches = frame.collect().await.map_err(hypernodes::from_datafusion)?;
     let whole = concat_batches(&schema, &batches);
     Ok(whole.expect("batches of one schema").into())
