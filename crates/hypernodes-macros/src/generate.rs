@@ -203,7 +203,9 @@ fn declared(krate: &TokenStream, options: &Options) -> TokenStream {
     let cost = options.cost.as_ref();
     let cost = cost.map(|cost| quote!(cost: #cost,));
     let dedup = options.dedup.then(|| quote!(dedup: true,));
-    quote!(#krate::Declared { #pure #cost #dedup ..::std::default::Default::default() })
+    let all = pure.is_some() && cost.is_some() && dedup.is_some();
+    let rest = (!all).then(|| quote!(..::std::default::Default::default()));
+    quote!(#krate::Declared { #pure #cost #dedup #rest })
 }
 
 /// The type with every lifetime, written or left out, replaced.
