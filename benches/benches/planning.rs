@@ -28,7 +28,7 @@ fn chain() -> Result<Pipeline, hypernodes::Error> {
         0 => "x".to_owned(),
         place => format!("c{}", place - 1),
     };
-    let node = |place: usize| Node::map(name(place + 1), [name(place)], |x: i64| x + 1);
+    let node = |place: usize| Node::map(name(place + 1), [name(place).as_str()], |x: i64| x + 1);
     Pipeline::new((0..20).map(node))
 }
 

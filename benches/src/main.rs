@@ -48,9 +48,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// The workloads of a topic, ready to run.
+type Topic = fn(&Arc<Runtime>) -> Vec<Workload>;
+
 fn report(as_json: bool, only: &str) -> ExitCode {
     let runtime = Arc::new(Runtime::new().unwrap());
-    let topics: [fn(&Arc<Runtime>) -> Vec<Workload>; 4] = [
+    let topics: [Topic; 4] = [
         waiting::workloads,
         trivial::workloads,
         text::workloads,

@@ -37,6 +37,7 @@ use futures::StreamExt;
 use hypernodes_graph::{Call, Error, ErrorKind};
 use hypernodes_plan::{BoundNode, to_datafusion};
 
+use super::dedup::SharedCalls;
 use super::gate::Gate;
 use super::layers::layers;
 use super::stream::NodeStream;
@@ -54,6 +55,8 @@ pub(crate) struct PhysicalCall {
     pub(super) gate: Arc<Gate>,
     /// Of a nested pipeline, what runs in it.
     pub(super) program: Option<Arc<Program>>,
+    /// Whether rows of equal arguments share a call.
+    pub(super) dedup: bool,
 }
 
 impl PhysicalCall {
@@ -85,6 +88,7 @@ impl PhysicalCall {
             }),
             _ => bound,
         };
+        let dedup = bound.node.declared().dedup && !args.is_empty();
         let call = Self {
             bound,
             args,
@@ -92,6 +96,7 @@ impl PhysicalCall {
             outputs,
             gate,
             program: None,
+            dedup,
         };
         let Call::Nested(_) = call.bound.node.call() else {
             return Ok(call);
@@ -275,6 +280,23 @@ pub(super) fn run(
 ) -> SendableRecordBatchStream {
     for layer in layers(stream.schema().fields().len(), calls) {
         stream = match layer {
+            [call] if call.dedup => {
+                let once = |input, inner: PhysicalCall| {
+                    let inner = PhysicalCall {
+                        dedup: false,
+                        ..inner
+                    };
+                    run(input, &[inner], setting)
+                };
+                let schema = call.extended(&stream.schema());
+                match SharedCalls::new(stream, call, setting, once) {
+                    Ok(shared) => Box::pin(shared),
+                    Err(error) => {
+                        let failed = futures::stream::iter([Err(error)]);
+                        Box::pin(RecordBatchStreamAdapter::new(schema, failed))
+                    }
+                }
+            }
             [call] if let Some(program) = &call.program => {
                 // Inner rows are not what the reader counts.
                 let row_goal = setting.row_goal.filter(|_| program.nested.mode.is_none());

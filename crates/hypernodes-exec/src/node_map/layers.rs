@@ -14,12 +14,13 @@ use super::exec::{NodeMapExec, PhysicalCall};
 use crate::runtime::Runtime;
 
 /// The calls in runs of which none reads what another makes, where the first `columns` columns
-/// are there from the start. A nested pipeline is a run of its own.
+/// are there from the start. A nested pipeline is a run of its own,
+/// and so is a call that rows share.
 pub(super) fn layers(mut columns: usize, calls: &[PhysicalCall]) -> Vec<&[PhysicalCall]> {
     let (mut layers, mut start, mut made) = (Vec::new(), 0, columns);
     for (position, call) in calls.iter().enumerate() {
         let before = position.checked_sub(1).map(|before| &calls[before]);
-        let is_alone = call.program.is_some() || before.is_some_and(|call| call.program.is_some());
+        let is_alone = call.is_alone() || before.is_some_and(PhysicalCall::is_alone);
         if position > start && (is_alone || !call.reads_only(columns)) {
             layers.push(&calls[start..position]);
             (start, columns) = (position, made);
@@ -33,6 +34,10 @@ pub(super) fn layers(mut columns: usize, calls: &[PhysicalCall]) -> Vec<&[Physic
 }
 
 impl PhysicalCall {
+    fn is_alone(&self) -> bool {
+        self.program.is_some() || self.dedup
+    }
+
     /// Whether it reads none but the first `columns` columns.
     pub(super) fn reads_only(&self, columns: usize) -> bool {
         let read = self.exprs().flat_map(collect_columns);

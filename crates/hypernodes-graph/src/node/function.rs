@@ -44,10 +44,10 @@ pub trait RowFunction<Marker>: Send + Sync + 'static {
     /// What it returns.
     type Output: NodeOutput;
     /// One name for each parameter.
-    type Names;
+    type Names<'n>;
 
     /// The parameters under these names.
-    fn parameters(names: Self::Names) -> Vec<Parameter>;
+    fn parameters(names: Self::Names<'_>) -> Vec<Parameter>;
 
     /// The function over all rows.
     ///
@@ -65,10 +65,10 @@ pub trait AsyncRowFunction<Marker>: Send + Sync + 'static {
     /// What its future yields.
     type Output: NodeOutput<Value: Send + 'static> + Send;
     /// One name for each parameter.
-    type Names;
+    type Names<'n>;
 
     /// The parameters under these names.
-    fn parameters(names: Self::Names) -> Vec<Parameter>;
+    fn parameters(names: Self::Names<'_>) -> Vec<Parameter>;
 
     /// The call for one row of `arrays`.
     fn call(
@@ -89,10 +89,10 @@ pub trait BatchFunction<Marker>: Send + Sync + 'static {
     /// What it returns.
     type Output: BatchOutput;
     /// One name for each parameter.
-    type Names;
+    type Names<'n>;
 
     /// The parameters under these names.
-    fn parameters(names: Self::Names) -> Vec<Parameter>;
+    fn parameters(names: Self::Names<'_>) -> Vec<Parameter>;
 
     /// The function over all rows.
     ///
@@ -123,9 +123,9 @@ macro_rules! implement {
             $(for<'a> at!($marker $t 'a): FromColumn<'a>,)+
         {
             type Output = Out;
-            type Names = [&'static str; [$($i),+].len()];
+            type Names<'n> = [&'n str; [$($i),+].len()];
 
-            fn parameters(names: Self::Names) -> Vec<Parameter> {
+            fn parameters(names: Self::Names<'_>) -> Vec<Parameter> {
                 vec![$(Parameter::of::<at!($marker $t 'static)>(names[$i])),+]
             }
 
@@ -143,9 +143,9 @@ macro_rules! implement {
             $(for<'a> at!($marker $t 'a): FromColumn<'a> + Send,)+
         {
             type Output = Out;
-            type Names = [&'static str; [$($i),+].len()];
+            type Names<'n> = [&'n str; [$($i),+].len()];
 
-            fn parameters(names: Self::Names) -> Vec<Parameter> {
+            fn parameters(names: Self::Names<'_>) -> Vec<Parameter> {
                 vec![$(Parameter::of::<at!($marker $t 'static)>(names[$i])),+]
             }
 
@@ -191,9 +191,9 @@ macro_rules! arity {
             Out: BatchOutput,
         {
             type Output = Out;
-            type Names = [&'static str; [$($i),+].len()];
+            type Names<'n> = [&'n str; [$($i),+].len()];
 
-            fn parameters(names: Self::Names) -> Vec<Parameter> {
+            fn parameters(names: Self::Names<'_>) -> Vec<Parameter> {
                 vec![$(Parameter::of_array::<$t>(names[$i])),+]
             }
 
@@ -335,7 +335,7 @@ impl Node {
     /// ```
     pub fn map<M: 'static, F: RowFunction<M>>(
         output: impl Names,
-        inputs: F::Names,
+        inputs: F::Names<'_>,
         function: F,
     ) -> Self {
         let data_type = <F::Output as NodeOutput>::Value::data_type();
@@ -357,7 +357,7 @@ impl Node {
     /// ```
     pub fn map_async<M: 'static, F: AsyncRowFunction<M>>(
         output: impl Names,
-        inputs: F::Names,
+        inputs: F::Names<'_>,
         function: F,
     ) -> Self {
         let data_type = <F::Output as NodeOutput>::Value::data_type();
@@ -381,7 +381,7 @@ impl Node {
     /// ```
     pub fn batch<M: 'static, F: BatchFunction<M>>(
         output: impl Names,
-        inputs: F::Names,
+        inputs: F::Names<'_>,
         function: F,
     ) -> Self {
         let data_type = <F::Output as BatchOutput>::column_type();

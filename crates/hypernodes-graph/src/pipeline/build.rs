@@ -102,9 +102,12 @@ fn check_settings(nodes: &[Node], faults: &mut Vec<String>) {
             .map(|name| format!("`{name}` must be at least 1"));
         let idle = idle_settings(node)
             .map(|name| format!("`{name}` does nothing on {} node", kind(node.call())));
+        let merged = (node.declared().dedup && !node.declared().pure)
+            .then(|| "`dedup` shares calls, which `pure = false` forbids".to_owned());
         faults.extend(
             zeros
                 .chain(idle)
+                .chain(merged)
                 .map(|fault| format!("node {:?}: {fault}", node.name())),
         );
     }

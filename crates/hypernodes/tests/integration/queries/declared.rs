@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion::arrow::array::{Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::arrow::{array::AsArray, util::pretty::pretty_format_batches};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use hypernodes::Declared;
 use hypernodes::prelude::*;
 
@@ -35,7 +35,13 @@ fn next(name: &str, count: &Count) -> Node {
 }
 
 async fn context() -> SessionContext {
-    let context = SessionContext::new().with_hypernodes().expect("a runtime");
+    context_by(8192).await
+}
+
+async fn context_by(batch_size: usize) -> SessionContext {
+    let config = SessionConfig::new().with_batch_size(batch_size);
+    let context = SessionContext::new_with_config(config);
+    let context = context.with_hypernodes().expect("a runtime");
     let x = Int64Array::from_iter_values(0..ROWS as i64);
     let batch = RecordBatch::try_from_iter([("x", Arc::new(x) as _)]).expect("a column");
     context.register_batch("t", batch).expect("a free name");
@@ -207,7 +213,7 @@ async fn all_outputs_of_a_node_come_of_one_call() {
     assert_eq!((value(0), value(1)), (20, 11));
 }
 
-#[node(pure = false, cost = 7, dedup)]
+#[node(cost = 7, dedup)]
 fn declared_by_macro(x: i64) -> i64 {
     x
 }
@@ -216,7 +222,7 @@ fn declared_by_macro(x: i64) -> i64 {
 fn the_macro_declares_what_its_options_say() {
     let node = &nodes![declared_by_macro][0];
     let said = Declared {
-        pure: false,
+        pure: true,
         cost: 7,
         dedup: true,
     };
@@ -225,4 +231,71 @@ fn the_macro_declares_what_its_options_say() {
         *next("a", &Count::default()).declared(),
         Declared::default()
     );
+}
+
+#[tokio::test]
+async fn rows_of_equal_arguments_in_flight_share_a_call() {
+    let (passed, calls) = (Count::default(), Count::default());
+    let (counted, seen, made) = (passed.clone(), passed.clone(), calls.clone());
+    let key = Node::map("key", ["x"], move |x: i64| {
+        counted.more();
+        (x % 7 != 6).then_some(x % 5)
+    });
+    // No call ends before every row was read, so that all rows are in flight together.
+    let slow = Node::map_async("slow", ["key"], move |key: i64| {
+        let (seen, made) = (seen.clone(), made.clone());
+        async move {
+            made.more();
+            while seen.0.load(Ordering::Relaxed) < ROWS {
+                tokio::task::yield_now().await;
+            }
+            if key == 9 { Err("nine") } else { Ok(key * 10) }
+        }
+    });
+    let dedup = Declared {
+        dedup: true,
+        ..Declared::default()
+    };
+    let context = context_by(3).await;
+    let pipeline = Pipeline::new([key, slow.with_declared(dedup)]).expect("a pipeline");
+    context
+        .register_pipeline("v", &pipeline, "t")
+        .await
+        .expect("a view");
+    let frame = context.sql("SELECT x, slow FROM v").await.expect("a plan");
+    let batches = frame.collect().await.expect("rows");
+    let mut rows = Vec::new();
+    for batch in &batches {
+        let x = batch.column(0).as_primitive::<Int64Type>();
+        let slow = batch.column(1).as_primitive::<Int64Type>();
+        rows.extend(std::iter::zip(x.iter().flatten(), slow.iter()));
+    }
+    rows.sort_unstable();
+    let expected = (0..ROWS as i64).map(|x| (x, (x % 7 != 6).then_some(x % 5 * 10)));
+    assert_eq!(rows, expected.collect::<Vec<_>>());
+    assert_eq!(calls.take(), 5, "one for each key");
+}
+
+#[tokio::test]
+async fn an_error_of_a_shared_call_names_the_first_row_that_needs_it() {
+    let half = |x: i64| match x {
+        3 => Err("three"),
+        x => Ok(x),
+    };
+    let dedup = Declared {
+        dedup: true,
+        ..Declared::default()
+    };
+    let node = Node::map("half", ["x"], half).with_declared(dedup);
+    let pipeline = Pipeline::new([node]).expect("a pipeline");
+    let x = vec![1_i64, 1, 2, 2, 3, 3];
+    let mapped = pipeline.map(inputs! { x: x }).over("x").await;
+    assert_eq!(mapped.expect_err("3 fails").row(), Some(4));
+    let both = Declared {
+        pure: false,
+        ..dedup
+    };
+    let node = Node::map("half", ["x"], half).with_declared(both);
+    let error = Pipeline::new([node]).expect_err("a contradiction");
+    assert!(error.message().contains("dedup"), "{error}");
 }

@@ -1,0 +1,387 @@
+//! Rows of equal arguments that are in flight together share a call.
+//!
+//! ```text
+//!   rows --> Distinct: arguments that no row in flight has --> the call --> Shared: rows again
+//!                 \------ the rows, and which call each waits for -------/
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use arrow::array::{
+    Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array, new_null_array,
+};
+use arrow::compute::{cast, interleave, take};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion_common::Result;
+use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion_physical_expr::expressions::Column;
+use futures::{Stream, StreamExt};
+use hypernodes_graph::{Error, ErrorKind, conform};
+use hypernodes_plan::{from_datafusion, to_datafusion};
+use parking_lot::Mutex;
+
+use super::exec::{PhysicalCall, Setting};
+use crate::call::skipped;
+
+/// Rows that are held at most while a call that they wait for runs.
+const HELD_ROWS: usize = 8192;
+
+/// A call that was made and is still needed.
+struct Entry {
+    key: OwnedRow,
+    /// The ordinal of the first row that needs it.
+    row: u64,
+    /// Rows held that need it.
+    rows: usize,
+    /// What it made: an array and the place in it.
+    made: Option<(ArrayRef, usize)>,
+}
+
+/// Rows held, and for each the number of the call it needs, if it needs one.
+struct Group {
+    batch: RecordBatch,
+    calls: Vec<Option<u64>>,
+    emitted: usize,
+    bytes: usize,
+}
+
+/// What the two ends share.
+struct InFlight {
+    known: HashMap<OwnedRow, u64>,
+    /// The calls from number `first` on.
+    entries: VecDeque<Entry>,
+    first: u64,
+    /// The number of calls that are done, which is in their order.
+    arrived: u64,
+    groups: VecDeque<Group>,
+    rows: usize,
+    memory: MemoryReservation,
+}
+
+impl InFlight {
+    fn entry(&mut self, call: u64) -> Option<&mut Entry> {
+        let place = usize::try_from(call.checked_sub(self.first)?).ok()?;
+        self.entries.get_mut(place)
+    }
+
+    /// The number of the call for the row with this key, and whether it is a new one.
+    fn call_for(&mut self, key: OwnedRow, row: u64) -> (u64, bool) {
+        if let Some(&call) = self.known.get(&key)
+            && let Some(entry) = self.entry(call)
+        {
+            entry.rows += 1;
+            return (call, false);
+        }
+        let call = self.first + self.entries.len() as u64;
+        self.known.insert(key.clone(), call);
+        self.entries.push_back(Entry {
+            key,
+            row,
+            rows: 1,
+            made: None,
+        });
+        (call, true)
+    }
+
+    /// One row that needed `call` is emitted.
+    fn release(&mut self, call: u64) {
+        let Some(entry) = self.entry(call) else {
+            return;
+        };
+        entry.rows -= 1;
+        if entry.rows > 0 {
+            return;
+        }
+        entry.made = None;
+        let key = entry.key.clone();
+        self.known.remove(&key);
+        while self.first < self.arrived && self.entries.front().is_some_and(|entry| entry.rows == 0)
+        {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+/// Rows to arguments that no row in flight has.
+struct Distinct {
+    input: SendableRecordBatchStream,
+    call: PhysicalCall,
+    schema: SchemaRef,
+    converter: RowConverter,
+    shared: Arc<Mutex<InFlight>>,
+    rows: u64,
+}
+
+impl Distinct {
+    /// The arguments of the rows for which there is no call yet.
+    fn hold(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let (arrays, wanted) = self.call.arguments(&batch)?;
+        let fields = std::iter::zip(&arrays, self.schema.fields());
+        let arrays = fields.map(|(array, field)| cast(array, field.data_type()));
+        let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+        let strict = skipped(&self.call.bound.node, &arrays);
+        let is_needed = |row| {
+            let masks = wanted.iter().chain(&strict);
+            masks.into_iter().all(|mask| mask.is_valid(row))
+        };
+        let keys = self.converter.convert_columns(&arrays)?;
+        let mut shared = self.shared.lock();
+        let bytes = batch.get_array_memory_size();
+        shared.memory.try_grow(bytes)?;
+        let (mut calls, mut new) = (Vec::with_capacity(rows), Vec::new());
+        for row in 0..rows {
+            if !is_needed(row) {
+                calls.push(None);
+                continue;
+            }
+            let key = keys.row(row).owned();
+            let (call, is_new) = shared.call_for(key, self.rows + row as u64);
+            calls.push(Some(call));
+            if is_new {
+                new.push(row as u64);
+            }
+        }
+        self.rows += rows as u64;
+        shared.rows += rows;
+        shared.groups.push_back(Group {
+            batch,
+            calls,
+            emitted: 0,
+            bytes,
+        });
+        let options = RecordBatchOptions::new().with_row_count(Some(new.len()));
+        let new = UInt64Array::from(new);
+        let columns = arrays.iter().map(|array| take(array, &new, None));
+        let columns = columns.collect::<Result<_, _>>()?;
+        let schema = Arc::clone(&self.schema);
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
+    }
+}
+
+impl Stream for Distinct {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // The calls in flight wake whoever waits here, since they alone make room.
+        if self.shared.lock().rows >= HELD_ROWS {
+            return Poll::Pending;
+        }
+        match ready!(self.input.poll_next_unpin(cx)).transpose()? {
+            None => Poll::Ready(None),
+            Some(batch) => match self.hold(batch)? {
+                new if new.num_rows() > 0 => Poll::Ready(Some(Ok(new))),
+                // Nothing to call, but perhaps rows to emit: the other end must have its turn.
+                _ => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            },
+        }
+    }
+}
+
+impl RecordBatchStream for Distinct {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+/// The rows of one partition with what their calls made.
+pub(super) struct SharedCalls {
+    schema: SchemaRef,
+    call: PhysicalCall,
+    made: Option<SendableRecordBatchStream>,
+    /// The place in `made` of what the node makes.
+    place: usize,
+    null: ArrayRef,
+    shared: Arc<Mutex<InFlight>>,
+}
+
+impl SharedCalls {
+    /// `run` puts the operator of a call on a stream.
+    ///
+    /// # Errors
+    /// If values of an argument's type cannot be compared.
+    pub(super) fn new(
+        input: SendableRecordBatchStream,
+        call: &PhysicalCall,
+        setting: &Setting<'_>,
+        run: impl FnOnce(SendableRecordBatchStream, PhysicalCall) -> SendableRecordBatchStream,
+    ) -> Result<Self> {
+        let node = &call.bound.node;
+        let schema = call.extended(&input.schema());
+        let fields = std::iter::zip(node.parameters(), &call.args).enumerate();
+        let fields = fields.map(|(place, (parameter, arg))| {
+            let given = new_empty_array(&arg.data_type(&input.schema())?);
+            let read = conform(&given, &parameter.data_type)?;
+            let read = read.data_type().clone();
+            Ok(Field::new(format!("#{place}"), read, true))
+        });
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        let keys = fields
+            .iter()
+            .map(|field| SortField::new(field.data_type().clone()));
+        let converter = RowConverter::new(keys.collect()).map_err(|error| {
+            let message = format!("node {:?} cannot have `dedup`", node.name());
+            to_datafusion(Error::new(ErrorKind::InvalidSetting, message).with_source(error))
+        })?;
+        let place = fields.len();
+        let args = fields.iter().enumerate();
+        let args = args.map(|(place, field)| Arc::new(Column::new(field.name(), place)) as _);
+        let made = Field::new("#made", node.data_type(), true);
+        let inner = PhysicalCall {
+            args: args.collect(),
+            guard: None,
+            outputs: vec![(None, Arc::new(made))],
+            ..call.clone()
+        };
+        let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", node.name()));
+        let shared = Arc::new(Mutex::new(InFlight {
+            known: HashMap::new(),
+            entries: VecDeque::new(),
+            first: 0,
+            arrived: 0,
+            groups: VecDeque::new(),
+            rows: 0,
+            memory: consumer.register(setting.pool),
+        }));
+        let distinct = Distinct {
+            input,
+            call: call.clone(),
+            schema: Arc::new(Schema::new(fields)),
+            converter,
+            shared: Arc::clone(&shared),
+            rows: 0,
+        };
+        Ok(Self {
+            schema,
+            call: call.clone(),
+            made: Some(run(Box::pin(distinct), inner)),
+            place,
+            null: new_null_array(&node.data_type(), 1),
+            shared,
+        })
+    }
+
+    fn arrive(&self, batch: &RecordBatch) {
+        let made = batch.column(self.place);
+        let mut shared = self.shared.lock();
+        for place in 0..made.len() {
+            let call = shared.arrived;
+            shared.arrived += 1;
+            if let Some(entry) = shared.entry(call) {
+                entry.made = Some((Arc::clone(made), place));
+            }
+        }
+    }
+
+    /// The rows of the first group whose calls are done, if `whole` only the last.
+    fn take_front(&self, whole: bool) -> Result<Option<RecordBatch>> {
+        let mut shared = self.shared.lock();
+        let arrived = shared.arrived;
+        let Some(group) = shared.groups.front_mut() else {
+            return Ok(None);
+        };
+        let left = &group.calls[group.emitted..];
+        let done = left
+            .iter()
+            .take_while(|call| call.is_none_or(|call| call < arrived));
+        let rows = done.count();
+        let is_last = rows == left.len();
+        if rows == 0 || (whole && !is_last) {
+            return Ok(None);
+        }
+        let calls = left[..rows].to_vec();
+        let passed = group.batch.slice(group.emitted, rows);
+        group.emitted += rows;
+        if is_last && let Some(group) = shared.groups.pop_front() {
+            shared.memory.shrink(group.bytes);
+        }
+        shared.rows -= rows;
+        let mut arrays = vec![Arc::clone(&self.null)];
+        let mut places = Vec::with_capacity(rows);
+        for call in &calls {
+            let made = call.and_then(|call| shared.entry(call)?.made.clone());
+            let Some((array, place)) = made else {
+                places.push((0, 0));
+                continue;
+            };
+            let known = arrays.iter().rposition(|known| Arc::ptr_eq(known, &array));
+            let known = known.unwrap_or_else(|| {
+                arrays.push(array);
+                arrays.len() - 1
+            });
+            places.push((known, place));
+        }
+        calls
+            .into_iter()
+            .flatten()
+            .for_each(|call| shared.release(call));
+        drop(shared);
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+        let made = interleave(&arrays, &places)?;
+        let columns = passed
+            .columns()
+            .iter()
+            .cloned()
+            .chain(self.call.columns(made));
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect())?;
+        Ok(Some(batch))
+    }
+
+    /// The error of a call, told by the first row that needs it.
+    fn located(&self, error: Error) -> Error {
+        let row = error.row();
+        let row = row.and_then(|call| Some(self.shared.lock().entry(call)?.row));
+        match row {
+            Some(row) => error.with_row(row),
+            None => error,
+        }
+    }
+}
+
+impl Stream for SharedCalls {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(batch) = self.take_front(true)? {
+                return Poll::Ready(Some(Ok(batch)));
+            }
+            let Some(made) = &mut self.made else {
+                return Poll::Ready(None);
+            };
+            match made.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(batch))) => self.arrive(&batch),
+                Poll::Ready(Some(Err(error))) => {
+                    let error = self.located(from_datafusion(error));
+                    self.made = None;
+                    self.shared.lock().groups.clear();
+                    return Poll::Ready(Some(Err(to_datafusion(error))));
+                }
+                Poll::Ready(None) => self.made = None,
+                Poll::Pending => {
+                    return match self.take_front(false)? {
+                        Some(batch) => Poll::Ready(Some(Ok(batch))),
+                        None => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+}
+
+impl RecordBatchStream for SharedCalls {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
