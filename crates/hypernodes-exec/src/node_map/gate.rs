@@ -35,6 +35,8 @@ pub(super) struct Gate {
     limiter: Mutex<Limiter>,
     /// Of a sync row, 0 while none was measured.
     nanoseconds: AtomicU64,
+    /// The most sync rows that one call was seen to do in time.
+    proven: AtomicUsize,
 }
 
 impl Gate {
@@ -65,6 +67,7 @@ impl Gate {
             granted: AtomicUsize::new(first),
             limiter: Mutex::new(limiter),
             nanoseconds: AtomicU64::new(0),
+            proven: AtomicUsize::new(0),
         }
     }
 
@@ -118,6 +121,12 @@ impl Gate {
             known.midpoint(row)
         };
         self.nanoseconds.store(mean, Ordering::Relaxed);
+        if took < 2 * UNIT {
+            self.proven.fetch_max(rows, Ordering::Relaxed);
+        } else {
+            let fitting = (UNIT.as_nanos() as u64 / row).max(1) as usize;
+            self.proven.store(fitting, Ordering::Relaxed);
+        }
     }
 
     /// How many of `rows` rows the next call takes.
@@ -128,8 +137,10 @@ impl Gate {
             (Call::Batch(_), _, None) => rows,
             _ => match self.nanoseconds.load(Ordering::Relaxed) {
                 0 => 1,
-                row if row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64 => rows,
-                row => (UNIT.as_nanos() as u64 / row).max(1) as usize,
+                row if row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64 => {
+                    rows.min(self.believed())
+                }
+                row => ((UNIT.as_nanos() as u64 / row).max(1) as usize).min(self.believed()),
             },
         };
         wished.min(rows)
@@ -147,7 +158,14 @@ impl Gate {
         let row = self.nanoseconds.load(Ordering::Relaxed);
         free && row > 0
             && !matches!(call, Call::Async(_))
+            && rows <= self.believed()
             && row.saturating_mul(rows as u64) < IN_PLACE.as_nanos() as u64
+    }
+
+    /// How many rows may be taken to be like those that were measured: one row that is done at
+    /// once says nothing about the thousand after it.
+    fn believed(&self) -> usize {
+        self.proven.load(Ordering::Relaxed).saturating_mul(2).max(1)
     }
 }
 
@@ -156,4 +174,25 @@ fn files() -> usize {
     let limit = rlimit::Resource::NOFILE.get_soft();
     let half = limit.map(|limit| usize::try_from(limit / 2).unwrap_or(usize::MAX));
     half.unwrap_or(usize::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_believed_to_be_like_others_only_by_twice_as_many_at_a_time() {
+        let node = Node::map("y", ["x"], |x: i64| x);
+        let gate = Gate::new(&node, Settings::default());
+        assert_eq!(gate.chunk(node.call(), 8192), 1);
+        let fast = Duration::from_nanos(10);
+        gate.measured(1, fast);
+        assert!(!gate.is_trivial(node.call(), 8192));
+        assert_eq!(gate.chunk(node.call(), 8192), 2);
+        gate.measured(4096, 4096 * fast);
+        assert!(gate.is_trivial(node.call(), 8192));
+        gate.measured(4096, Duration::from_secs(4));
+        assert_eq!(gate.chunk(node.call(), 8192), 1);
+        assert!(!gate.is_trivial(node.call(), 8192));
+    }
 }
