@@ -161,13 +161,14 @@ async fn computing_calls_are_as_many_as_cores_and_waiting_ones_more() -> Result<
     pipeline.map(inputs! { x: x.clone() }).over("x").await?;
     assert!(computing.most() <= cores, "{} on {cores}", computing.most());
 
-    // Once the first calls were seen to wait, sixteen wait for each other.
+    // Once the first calls were seen to wait, sixteen wait for each other; later ones do not, as
+    // short calls may be made one after another.
     let meeting = Arc::new(std::sync::Barrier::new(16));
     let node = Node::map("y", ["x"], move |x: i64| {
-        if x < 16 {
-            std::thread::park_timeout(Duration::from_millis(5));
-        } else {
+        if (16..32).contains(&x) {
             meeting.wait();
+        } else {
+            std::thread::sleep(Duration::from_millis(5));
         }
         x
     });
