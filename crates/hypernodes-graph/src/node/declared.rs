@@ -9,7 +9,8 @@ pub struct Declared {
     /// What a call costs, beside those of other nodes: of two predicates on nodes, the cheaper
     /// is tested first.
     pub cost: u32,
-    /// Whether rows of equal arguments that are in flight together share a call.
+    /// Whether rows of equal arguments that are in flight together in a partition share a call.
+    /// Values are equal if their bits are; maps cannot be compared.
     pub dedup: bool,
 }
 

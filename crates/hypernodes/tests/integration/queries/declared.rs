@@ -39,7 +39,9 @@ async fn context() -> SessionContext {
 }
 
 async fn context_by(batch_size: usize) -> SessionContext {
-    let config = SessionConfig::new().with_batch_size(batch_size);
+    let config = SessionConfig::new()
+        .with_batch_size(batch_size)
+        .with_target_partitions(1);
     let context = SessionContext::new_with_config(config);
     let context = context.with_hypernodes().expect("a runtime");
     let x = Int64Array::from_iter_values(0..ROWS as i64);
