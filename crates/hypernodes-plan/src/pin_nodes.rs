@@ -18,7 +18,7 @@ use crate::udf::NodeUdf;
 /// How the columns that stand for predicates are named.
 pub(crate) const PIN: &str = "__pin";
 
-/// The first optimizer rule: what DataFusion would do to calls before [`ExtractNodes`]
+/// The first optimizer rule: what DataFusion would do to calls before [`ExtractNodes`](crate::ExtractNodes)
 /// (crate::ExtractNodes) sees them is made impossible.
 ///
 /// - DataFusion moves even volatile predicates below an aggregate and copies them to both sides
