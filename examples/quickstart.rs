@@ -14,6 +14,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hypernodes::datafusion::arrow::util::pretty::pretty_format_batches;
+use hypernodes::datafusion::dataframe::DataFrame;
+use hypernodes::datafusion::error::DataFusionError;
+use hypernodes::datafusion::functions::expr_fn::left;
+use hypernodes::datafusion::logical_expr::Expr;
 use hypernodes::prelude::*;
 
 /// Cleans texts, counts their words, keeps rows by SQL, and writes Parquet.
@@ -87,8 +91,21 @@ async fn quickstart(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let rows = session.sql(&query).await?.save_parquet(&out).await?;
 
     let written = session.read_parquet(&out.to_string_lossy()).await?;
-    let shown = written.limit(0, Some(10))?.collect().await?;
+    let shown = cut_short(written.limit(0, Some(10))?)?.collect().await?;
     println!("{}", pretty_format_batches(&shown)?);
     println!("{rows} rows written to {}", out.display());
     Ok(())
+}
+
+/// The rows with their texts cut to what a terminal can show.
+fn cut_short(rows: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let columns = rows.schema().iter().map(|(table, field)| {
+        let column = Expr::from((table, field));
+        match field.data_type().is_string() {
+            true => left(column, lit(40_i64)).alias(field.name()),
+            false => column,
+        }
+    });
+    let columns: Vec<Expr> = columns.collect();
+    rows.select(columns)
 }
