@@ -491,3 +491,35 @@ async fn x05_dual_and_shared_nodes_run_inside_nested_maps() -> Result<()> {
     assert_eq!((one.take(), many.take()), (0, 1), "all items in one batch");
     Ok(())
 }
+
+#[tokio::test]
+async fn x12_an_error_in_a_nested_map_names_the_outer_row_and_the_item() -> Result<()> {
+    let sync = Node::map("half", ["x"], |x: i64| match x {
+        13 => Err("thirteen"),
+        x => Ok(x / 2),
+    });
+    let later = Node::map_async("half", ["x"], |x: i64| async move {
+        tokio::task::yield_now().await;
+        if x == 13 { Err("thirteen") } else { Ok(x / 2) }
+    });
+    for node in [sync, later] {
+        let inner = Pipeline::new([node])?.with_name("inner");
+        let mapped = inner
+            .as_node()
+            .input_mapping([("xs", "x")])
+            .map_over(["xs"]);
+        let outer = Pipeline::new([mapped])?;
+        let xs = vec![vec![1_i64, 2], vec![], vec![3, 4, 13, 5]];
+        for engine in engines()? {
+            let mapping = outer
+                .map(inputs! { xs: xs.clone() })
+                .over("xs")
+                .on(&*engine);
+            let error = mapping.await.expect_err("13 fails");
+            assert_eq!(error.context("node"), Some("half"), "{engine:?}");
+            assert_eq!(error.row(), Some(2), "{engine:?}");
+            assert_eq!(error.context("item"), Some("2"), "{engine:?}");
+        }
+    }
+    Ok(())
+}
