@@ -19,6 +19,7 @@ mod nested;
 mod node_map;
 mod parallel;
 mod pool;
+mod rejoined;
 mod row_goal;
 mod runtime;
 mod sequential;

@@ -15,4 +15,4 @@ mod stream;
 
 pub(crate) use flat::{flatten, lengths, regroup};
 pub(crate) use program::Program;
-pub(crate) use stream::NestedStream;
+pub(crate) use stream::Regrouped;

@@ -14,13 +14,14 @@ use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt};
 use hypernodes_graph::{Error, conform};
-use hypernodes_plan::{from_datafusion, to_datafusion};
+use hypernodes_plan::to_datafusion;
 use parking_lot::Mutex;
 
 use super::flat::{Flat, flatten, lengths, regroup};
 use super::program::{Program, Steps};
 use crate::call::{call_engine, failed};
 use crate::node_map::PhysicalCall;
+use crate::rejoined::{Rejoin, Rejoined};
 
 /// Inner rows of a batch, unless one outer row has more.
 const INNER_ROWS: usize = 8192;
@@ -161,14 +162,12 @@ impl RecordBatchStream for Flattened {
     }
 }
 
-/// The rows of one partition with what the nested pipeline makes of them.
-pub(crate) struct NestedStream {
+/// Items to outer rows: the outputs of the inner pipeline, a row for each item, become lists.
+pub(crate) struct Regrouped {
     schema: SchemaRef,
     call: PhysicalCall,
     is_mapped: bool,
-    /// The outputs of the inner pipeline, a row for each item.
-    made: Option<SendableRecordBatchStream>,
-    /// The columns of `made` that are outputs.
+    /// The columns of what arrives that are outputs.
     outputs: Vec<usize>,
     groups: Arc<Mutex<Groups>>,
     pieces: VecDeque<RecordBatch>,
@@ -176,15 +175,16 @@ pub(crate) struct NestedStream {
     arrived: usize,
 }
 
-impl NestedStream {
-    /// `run` puts calls on a stream.
-    pub(crate) fn new(
+impl Regrouped {
+    /// The rows of one partition with what the nested pipeline makes of them; `run` puts calls on
+    /// a stream.
+    pub(crate) fn stream(
         input: SendableRecordBatchStream,
         call: PhysicalCall,
         program: &Arc<Program>,
         pool: &Arc<dyn MemoryPool>,
         run: impl Fn(SendableRecordBatchStream, &[PhysicalCall]) -> SendableRecordBatchStream,
-    ) -> Self {
+    ) -> Rejoined<Self> {
         let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", call.bound.node.name()));
         let groups = Arc::new(Mutex::new(Groups {
             queue: VecDeque::new(),
@@ -225,57 +225,16 @@ impl NestedStream {
                 (Box::pin(made) as SendableRecordBatchStream, outputs)
             }
         };
-        Self {
-            schema,
+        let rows = Self {
+            schema: Arc::clone(&schema),
             call,
             is_mapped: program.nested.mode.is_some(),
-            made: Some(made),
             outputs,
             groups,
             pieces: VecDeque::new(),
             arrived: 0,
-        }
-    }
-
-    /// The outer rows of the first group whose items have all come, if `whole` only the last.
-    fn take_front(&mut self, whole: bool) -> Result<Option<RecordBatch>> {
-        let groups = Arc::clone(&self.groups);
-        let mut groups = groups.lock();
-        let Some(group) = groups.queue.front_mut() else {
-            return Ok(None);
         };
-        let left = &group.lengths[group.emitted..];
-        let mut items = 0;
-        let complete = left.iter().take_while(|length| {
-            let next = items + length.unwrap_or(0);
-            let fits = next <= self.arrived;
-            items = if fits { next } else { items };
-            fits
-        });
-        let rows = complete.count();
-        let is_last = rows == left.len();
-        if rows == 0 || (whole && !is_last) {
-            return Ok(None);
-        }
-        let lengths = left[..rows].to_vec();
-        let passed = group.batch.slice(group.emitted, rows);
-        group.emitted += rows;
-        if is_last && let Some(group) = groups.queue.pop_front() {
-            groups.memory.shrink(group.bytes);
-        }
-        drop(groups);
-        let made = self.take_items(items)?;
-        let made = made
-            .into_iter()
-            .map(|made| regroup(self.is_mapped, &lengths, made));
-        let made = made.collect::<Result<Vec<_>, _>>()?;
-        let columns = passed
-            .columns()
-            .iter()
-            .cloned()
-            .chain(self.call.fields(made));
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect())?;
-        Ok(Some(batch))
+        Rejoined::new(schema, made, rows)
     }
 
     /// The next `rows` inner rows, an array for each output.
@@ -317,8 +276,55 @@ impl NestedStream {
             other => other,
         }
     }
+}
 
-    /// The error of an inner row, told by its outer row and item.
+impl Rejoin for Regrouped {
+    fn arrive(&mut self, batch: RecordBatch) {
+        self.arrived += batch.num_rows();
+        self.pieces.push_back(batch);
+    }
+
+    fn take_front(&mut self, any: bool) -> Result<Option<RecordBatch>> {
+        let groups = Arc::clone(&self.groups);
+        let mut groups = groups.lock();
+        let Some(group) = groups.queue.front_mut() else {
+            return Ok(None);
+        };
+        let left = &group.lengths[group.emitted..];
+        let mut items = 0;
+        let complete = left.iter().take_while(|length| {
+            let next = items + length.unwrap_or(0);
+            let fits = next <= self.arrived;
+            items = if fits { next } else { items };
+            fits
+        });
+        let rows = complete.count();
+        let is_last = rows == left.len();
+        if rows == 0 || !(any || is_last) {
+            return Ok(None);
+        }
+        let lengths = left[..rows].to_vec();
+        let passed = group.batch.slice(group.emitted, rows);
+        group.emitted += rows;
+        if is_last && let Some(group) = groups.queue.pop_front() {
+            groups.memory.shrink(group.bytes);
+        }
+        drop(groups);
+        let made = self.take_items(items)?;
+        let made = made
+            .into_iter()
+            .map(|made| regroup(self.is_mapped, &lengths, made));
+        let made = made.collect::<Result<Vec<_>, _>>()?;
+        let columns = passed
+            .columns()
+            .iter()
+            .cloned()
+            .chain(self.call.fields(made));
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns.collect())?;
+        Ok(Some(batch))
+    }
+
+    /// Told by the outer row and the item.
     fn located(&self, error: Error) -> Error {
         let Some(inner) = error.row() else {
             return error;
@@ -346,44 +352,8 @@ impl NestedStream {
         }
         error
     }
-}
 
-impl Stream for NestedStream {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(batch) = self.take_front(true)? {
-                return Poll::Ready(Some(Ok(batch)));
-            }
-            let Some(made) = &mut self.made else {
-                return Poll::Ready(self.take_front(false).transpose());
-            };
-            match made.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(batch))) => {
-                    self.arrived += batch.num_rows();
-                    self.pieces.push_back(batch);
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    let error = self.located(from_datafusion(error));
-                    self.made = None;
-                    self.groups.lock().queue.clear();
-                    return Poll::Ready(Some(Err(to_datafusion(error))));
-                }
-                Poll::Ready(None) => self.made = None,
-                Poll::Pending => {
-                    return match self.take_front(false)? {
-                        Some(batch) => Poll::Ready(Some(Ok(batch))),
-                        None => Poll::Pending,
-                    };
-                }
-            }
-        }
-    }
-}
-
-impl RecordBatchStream for NestedStream {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+    fn clear(&mut self) {
+        self.groups.lock().queue.clear();
     }
 }

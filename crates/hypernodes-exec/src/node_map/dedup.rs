@@ -22,11 +22,12 @@ use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion_physical_expr::expressions::Column;
 use futures::{Stream, StreamExt};
 use hypernodes_graph::{Error, ErrorKind, conform};
-use hypernodes_plan::{from_datafusion, to_datafusion};
+use hypernodes_plan::to_datafusion;
 use parking_lot::Mutex;
 
 use super::exec::{PhysicalCall, Setting};
 use crate::call::skipped;
+use crate::rejoined::{Rejoin, Rejoined};
 
 /// Rows that are held at most while a call that they wait for runs.
 const HELD_ROWS: usize = 8192;
@@ -195,28 +196,27 @@ impl RecordBatchStream for Distinct {
     }
 }
 
-/// The rows of one partition with what their calls made.
+/// Calls to the rows that need them.
 pub(super) struct SharedCalls {
     schema: SchemaRef,
     call: PhysicalCall,
-    made: Option<SendableRecordBatchStream>,
-    /// The place in `made` of what the node makes.
+    /// The place in what arrives of what the node makes.
     place: usize,
     null: ArrayRef,
     shared: Arc<Mutex<InFlight>>,
 }
 
 impl SharedCalls {
-    /// `run` puts the operator of a call on a stream.
+    /// The rows of one partition with what their calls made; `run` puts a call on a stream.
     ///
     /// # Errors
     /// If values of an argument's type cannot be compared.
-    pub(super) fn new(
+    pub(super) fn stream(
         input: SendableRecordBatchStream,
         call: &PhysicalCall,
         setting: &Setting<'_>,
         run: impl FnOnce(SendableRecordBatchStream, PhysicalCall) -> SendableRecordBatchStream,
-    ) -> Result<Self> {
+    ) -> Result<Rejoined<Self>> {
         let node = &call.bound.node;
         let schema = call.extended(&input.schema());
         let fields = std::iter::zip(node.parameters(), &call.args).enumerate();
@@ -262,17 +262,20 @@ impl SharedCalls {
             shared: Arc::clone(&shared),
             rows: 0,
         };
-        Ok(Self {
-            schema,
+        let rows = Self {
+            schema: Arc::clone(&schema),
             call: call.clone(),
-            made: Some(run(Box::pin(distinct), inner)),
             place,
             null: new_null_array(&node.data_type(), 1),
             shared,
-        })
+        };
+        let made = run(Box::pin(distinct), inner);
+        Ok(Rejoined::new(schema, made, rows))
     }
+}
 
-    fn arrive(&self, batch: &RecordBatch) {
+impl Rejoin for SharedCalls {
+    fn arrive(&mut self, batch: RecordBatch) {
         let made = batch.column(self.place);
         let mut shared = self.shared.lock();
         for place in 0..made.len() {
@@ -284,8 +287,7 @@ impl SharedCalls {
         }
     }
 
-    /// The rows of the first group whose calls are done, if `whole` only the last.
-    fn take_front(&self, whole: bool) -> Result<Option<RecordBatch>> {
+    fn take_front(&mut self, any: bool) -> Result<Option<RecordBatch>> {
         let mut shared = self.shared.lock();
         let arrived = shared.arrived;
         let Some(group) = shared.groups.front_mut() else {
@@ -297,7 +299,7 @@ impl SharedCalls {
             .take_while(|call| call.is_none_or(|call| call < arrived));
         let rows = done.count();
         let is_last = rows == left.len();
-        if rows == 0 || (whole && !is_last) {
+        if rows == 0 || !(any || is_last) {
             return Ok(None);
         }
         let calls = left[..rows].to_vec();
@@ -338,7 +340,7 @@ impl SharedCalls {
         Ok(Some(batch))
     }
 
-    /// The error of a call, told by the first row that needs it.
+    /// Told by the first row that needs the call.
     fn located(&self, error: Error) -> Error {
         let row = error.row();
         let row = row.and_then(|call| Some(self.shared.lock().entry(call)?.row));
@@ -347,41 +349,8 @@ impl SharedCalls {
             None => error,
         }
     }
-}
 
-impl Stream for SharedCalls {
-    type Item = Result<RecordBatch>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(batch) = self.take_front(true)? {
-                return Poll::Ready(Some(Ok(batch)));
-            }
-            let Some(made) = &mut self.made else {
-                return Poll::Ready(None);
-            };
-            match made.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(batch))) => self.arrive(&batch),
-                Poll::Ready(Some(Err(error))) => {
-                    let error = self.located(from_datafusion(error));
-                    self.made = None;
-                    self.shared.lock().groups.clear();
-                    return Poll::Ready(Some(Err(to_datafusion(error))));
-                }
-                Poll::Ready(None) => self.made = None,
-                Poll::Pending => {
-                    return match self.take_front(false)? {
-                        Some(batch) => Poll::Ready(Some(Ok(batch))),
-                        None => Poll::Pending,
-                    };
-                }
-            }
-        }
-    }
-}
-
-impl RecordBatchStream for SharedCalls {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+    fn clear(&mut self) {
+        self.shared.lock().groups.clear();
     }
 }

@@ -42,7 +42,7 @@ use super::gate::Gate;
 use super::layers::layers;
 use super::stream::NodeStream;
 use crate::call::conformed;
-use crate::nested::{NestedStream, Program};
+use crate::nested::{Program, Regrouped};
 use crate::runtime::Runtime;
 
 /// A call with its guard and arguments over the input's columns.
@@ -289,7 +289,7 @@ pub(super) fn run(
                     run(input, &[inner], setting)
                 };
                 let schema = call.extended(&stream.schema());
-                match SharedCalls::new(stream, call, setting, once) {
+                match SharedCalls::stream(stream, call, setting, once) {
                     Ok(shared) => Box::pin(shared),
                     Err(error) => {
                         let failed = futures::stream::iter([Err(error)]);
@@ -306,7 +306,7 @@ pub(super) fn run(
                 };
                 let inner = |input, calls: &[PhysicalCall]| run(input, calls, &setting);
                 let call = call.clone();
-                Box::pin(NestedStream::new(
+                Box::pin(Regrouped::stream(
                     stream,
                     call,
                     program,
