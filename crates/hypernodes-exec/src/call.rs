@@ -98,6 +98,6 @@ pub(crate) fn failed(bound: &BoundNode, first: u64, failure: Failure) -> Error {
         .with_context("node", name);
     match failure.row {
         Some(row) => error.with_context("row", first + row as u64),
-        None => error.with_context("first row of the batch", first),
+        None => error.with_batch_at(first),
     }
 }

@@ -225,7 +225,7 @@ async fn run_on(
     let batch = RecordBatch::try_new_with_options(schema, columns, &options);
     let batch = batch.map_err(internal)?;
     let made = call_engine(engine, pipeline, batch).await;
-    let made = made.map_err(|error| match error.row() {
+    let made = made.map_err(|error| match error.first_row() {
         Some(_) => error.with_row(row),
         None => error,
     })?;

@@ -52,6 +52,11 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+/// The key of the row that failed.
+const ROW: &str = "row";
+/// The key of a failing batch's first row.
+const FIRST_OF_BATCH: &str = "first row of the batch";
+
 impl Error {
     /// An error of `kind`; the message is lowercase and quotes values with `{:?}`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -87,13 +92,21 @@ impl Error {
         self
     }
 
-    /// The same error at another row.
+    /// The same error at another row: of a batch, one that begins there.
     #[must_use]
     pub fn with_row(mut self, row: u64) -> Self {
         let context = &mut Arc::make_mut(&mut self.0).context;
-        context.retain(|(key, _)| *key != "row");
-        context.push(("row", row.to_string()));
+        let is_of_batch = context.iter().any(|(key, _)| *key == FIRST_OF_BATCH);
+        let key = if is_of_batch { FIRST_OF_BATCH } else { ROW };
+        context.retain(|(known, _)| *known != key);
+        context.push((key, row.to_string()));
         self
+    }
+
+    /// The same error of a batch that begins at `row`, where it is not known which row failed.
+    #[must_use]
+    pub fn with_batch_at(self, row: u64) -> Self {
+        self.with_context(FIRST_OF_BATCH, row)
     }
 
     /// What the caller can do.
@@ -115,7 +128,13 @@ impl Error {
     /// The ordinal of the failing row in its node's input, counted from 0; in `map`, the
     /// item's index.
     pub fn row(&self) -> Option<u64> {
-        self.context("row").and_then(|row| row.parse().ok())
+        self.context(ROW).and_then(|row| row.parse().ok())
+    }
+
+    /// The same, or where that is not known, as of a batch function, the first row of its batch.
+    pub fn first_row(&self) -> Option<u64> {
+        let row = self.context(ROW).or_else(|| self.context(FIRST_OF_BATCH));
+        row.and_then(|row| row.parse().ok())
     }
 
     /// The first error of type `E` in the chain of sources: the user's own error as it was.

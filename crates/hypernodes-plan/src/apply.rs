@@ -28,7 +28,8 @@ type Scope = BTreeMap<String, Expr>;
 /// # Errors
 /// [`ErrorKind::InvalidInput`], with every fault at once: an input that is no column or
 /// several, a column of a type that the input cannot be read from, an output that is named like
-/// a column, a shared value that was not bound, a column where a batch function takes one value.
+/// a column, a shared value that was not bound, a column where a batch function takes one value,
+/// an input that is bound to a column.
 pub fn apply(plan: LogicalPlan, pipeline: &Pipeline) -> Result<LogicalPlan> {
     let mut scope = inputs(&plan, pipeline)?;
     let own: Vec<Column> = plan.schema().iter().map(Column::from).collect();
@@ -173,6 +174,12 @@ fn inputs(plan: &LogicalPlan, pipeline: &Pipeline) -> Result<Scope> {
         let (name, wanted) = (&input.name, &input.data_type);
         if let Some(value) = pipeline.bound_item(name) {
             scope.insert(name.clone(), literal(value)?);
+            continue;
+        }
+        if pipeline.bound_inputs().get(name).is_some() {
+            faults.push(format!(
+                "input {name:?} is bound to a column, which only `map` can go over; bind one item, or unbind it"
+            ));
             continue;
         }
         let found: Vec<_> = schema

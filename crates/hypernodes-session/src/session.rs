@@ -138,12 +138,18 @@ impl Engine for Session {
     ) -> BoxFuture<'a, Result<RecordBatch>> {
         Box::pin(async move {
             let schema = pipeline.output_schema();
+            let is_empty = columns.num_rows() == 0;
             let frame = self.context.read_batch(columns).map_err(from_datafusion)?;
             let outputs = pipeline.outputs();
             let outputs = outputs
                 .map(|output| col(datafusion::common::Column::new_unqualified(&output.name)));
             let frame = frame.apply(pipeline)?.select(outputs.collect::<Vec<_>>());
-            let batches = frame.map_err(from_datafusion)?.collect().await;
+            let frame = frame.map_err(from_datafusion)?;
+            if is_empty {
+                // A node without parameters would be called, for no row.
+                return Ok(RecordBatch::new_empty(schema));
+            }
+            let batches = frame.collect().await;
             let batches = batches.map_err(from_datafusion)?;
             concat_batches(&schema, &batches).map_err(|error| from_datafusion(error.into()))
         })

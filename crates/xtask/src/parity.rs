@@ -60,3 +60,30 @@ fn the_behaviours_that_are_listed_are_those_that_are_tested() -> Result<(), Box<
     assert!(listed.len() > 100, "only {} are listed", listed.len());
     Ok(())
 }
+
+/// The groups of behaviours that are here, and how many each has.
+const GROUPS: [(char, usize); 10] = [
+    ('N', 15),
+    ('U', 16),
+    ('S', 11),
+    ('P', 23),
+    ('R', 8),
+    ('M', 14),
+    ('X', 21),
+    ('T', 4),
+    ('E', 13),
+    ('D', 13),
+];
+
+#[test]
+fn every_behaviour_is_tested_or_said_not_to_be_there() {
+    let page = include_str!("../../hypernodes/src/coming_from_python.md");
+    let words: BTreeSet<&str> = page
+        .split(|letter: char| !letter.is_alphanumeric())
+        .collect();
+    let ids = GROUPS
+        .iter()
+        .flat_map(|(group, count)| (1..=*count).map(move |id| format!("{group}{id:02}")));
+    let missing: Vec<_> = ids.filter(|id| !words.contains(id.as_str())).collect();
+    assert!(missing.is_empty(), "the page says nothing of {missing:?}");
+}

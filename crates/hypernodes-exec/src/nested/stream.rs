@@ -213,7 +213,7 @@ impl Regrouped {
                     async move {
                         let mapped = call_engine(&*engine, &pipeline, batch?).await;
                         mapped.map_err(|error| {
-                            to_datafusion(match error.row() {
+                            to_datafusion(match error.first_row() {
                                 Some(row) => error.with_row(before + row),
                                 None => error,
                             })
@@ -326,7 +326,7 @@ impl Rejoin for Regrouped {
 
     /// Told by the outer row and the item.
     fn located(&self, error: Error) -> Error {
-        let Some(inner) = error.row() else {
+        let Some(inner) = error.first_row() else {
             return error;
         };
         let groups = self.groups.lock();

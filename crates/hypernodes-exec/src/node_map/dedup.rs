@@ -342,7 +342,7 @@ impl Rejoin for SharedCalls {
 
     /// Told by the first row that needs the call.
     fn located(&self, error: Error) -> Error {
-        let row = error.row();
+        let row = error.first_row();
         let row = row.and_then(|call| Some(self.shared.lock().entry(call)?.row));
         match row {
             Some(row) => error.with_row(row),

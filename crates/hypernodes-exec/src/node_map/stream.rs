@@ -182,7 +182,9 @@ impl NodeStream {
         };
         let made = done.result.map_err(|failure| {
             let bound = &self.lanes[done.lane].call.bound;
-            to_datafusion(failed(bound, held.first, failure))
+            // A row is counted in the batch that is held, a failing call by where it began in it.
+            let first = failure.row.map_or(done.start, |_| 0);
+            to_datafusion(failed(bound, held.first + first as u64, failure))
         })?;
         if let Some(array) = &made {
             // The rows are there: the pool is told, and the next batch has to wait if it is full.

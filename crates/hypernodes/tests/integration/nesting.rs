@@ -1,5 +1,7 @@
 //! Pipelines in pipelines, on every engine.
 
+use datafusion::arrow::array::Int64Array;
+use datafusion::arrow::datatypes::Int64Type;
 use hypernodes::prelude::*;
 
 use crate::both::{Calls, CountingEngine, chain, columns, engines, message, query};
@@ -521,5 +523,34 @@ async fn x12_an_error_in_a_nested_map_names_the_outer_row_and_the_item() -> Resu
             assert_eq!(error.context("item"), Some("2"), "{engine:?}");
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn x12_a_failing_batch_of_items_names_the_outer_row_and_item_it_begins_at() -> Result<()> {
+    let many = Node::batch("half", ["x"], |x: &Int64Array| {
+        let odd = x.values().iter().any(|x| x % 2 == 1);
+        if odd {
+            Err("odd")
+        } else {
+            Ok(x.unary::<_, Int64Type>(|x| x / 2))
+        }
+    });
+    let many = many.with_settings(Settings {
+        batch_size: Some(2),
+        ..Settings::default()
+    });
+    let inner = Pipeline::new([many])?;
+    let mapped = inner
+        .as_node()
+        .input_mapping([("xs", "x")])
+        .map_over(["xs"]);
+    let outer = Pipeline::new([mapped])?;
+    let xs = vec![vec![2_i64, 4], vec![], vec![6, 8, 10, 13]];
+    let mapping = outer.map(inputs! { xs: xs }).over("xs");
+    let error = mapping.await.expect_err("13 is odd");
+    assert_eq!(error.first_row(), Some(2), "{error}");
+    assert_eq!(error.row(), None, "which row failed is not known: {error}");
+    assert_eq!(error.context("item"), Some("2"), "{error}");
     Ok(())
 }

@@ -307,3 +307,18 @@ async fn p21_bound_items_are_broadcast_and_bound_columns_mapped_over() -> Result
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn p21_a_bound_column_is_no_item_for_the_rows_of_a_table() -> Result<()> {
+    let (pipeline, calls) = chain()?;
+    let pipeline = pipeline.bind(inputs! { k: [5_i64, 6] })?;
+    let session = Session::new()?;
+    let table = session.sql("SELECT 1 AS x, 2 AS k").await?;
+    let error = table.apply(&pipeline).expect_err("two items for each row");
+    assert!(
+        error.message().contains("\"k\" is bound to a column"),
+        "{error}"
+    );
+    assert!(calls.iter().all(|calls| calls.take() == 0));
+    Ok(())
+}

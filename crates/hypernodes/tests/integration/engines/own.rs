@@ -202,3 +202,38 @@ async fn a_nested_engine_that_panics_is_an_error_that_names_the_pipeline() -> Re
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn e02_the_sequential_engine_runs_a_row_through_all_nodes_before_the_next() -> Result<()> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let noting = |name: &'static str| {
+        let log = Arc::clone(&log);
+        move |x: i64| {
+            log.lock().push((name, x));
+            x
+        }
+    };
+    let (first, second) = (noting("b"), noting("c"));
+    let (third, last) = (Arc::clone(&log), Arc::clone(&log));
+    let pipeline = Pipeline::new([
+        Node::map("e", ["d", "c"], move |d: i64, _: i64| {
+            last.lock().push(("e", d));
+            d
+        }),
+        Node::map_async("d", ["b"], move |b: i64| {
+            let log = Arc::clone(&third);
+            async move {
+                tokio::task::yield_now().await;
+                log.lock().push(("d", b));
+                b
+            }
+        }),
+        Node::map("c", ["x"], second),
+        Node::map("b", ["x"], first),
+    ])?;
+    let mapping = pipeline.map(inputs! { x: [1_i64, 2] }).over("x");
+    mapping.on(&SequentialEngine).await?;
+    let expected = [1, 2].map(|row| ["b", "c", "d", "e"].map(|node| (node, row)));
+    assert_eq!(*log.lock(), expected.concat());
+    Ok(())
+}
