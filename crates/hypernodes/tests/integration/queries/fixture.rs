@@ -98,7 +98,7 @@ pub(super) struct Setting {
     pub(super) is_async: bool,
 }
 
-fn nodes(calls: &Calls, is_async: bool) -> [Node; 4] {
+pub(super) fn nodes(calls: &Calls, is_async: bool) -> [Node; 4] {
     let counted = |function: usize| {
         let calls = calls.clone();
         move || calls.count(function)
@@ -150,7 +150,7 @@ fn nodes(calls: &Calls, is_async: bool) -> [Node; 4] {
     ]
 }
 
-fn udfs() -> Vec<ScalarUDF> {
+pub(super) fn udfs() -> Vec<ScalarUDF> {
     let udf = |name: &str, arity: usize, of: fn(&[i64]) -> Option<i64>| {
         let call = move |args: &[ColumnarValue]| {
             let arrays = ColumnarValue::values_to_arrays(args)?;

@@ -4,6 +4,7 @@ mod basics;
 mod cases;
 mod declared;
 mod fixture;
+mod logic;
 mod matrix;
 mod reports;
 mod statements;
