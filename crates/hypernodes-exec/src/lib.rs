@@ -6,7 +6,7 @@
 //! - [`Executor`] is what those threads are: a [`Pool`], or a user's own;
 //! - [`NodeMapExec`] runs a node over its input's rows, and [`NodeMapPlanner`] plants it;
 //! - [`NodeUdfExt`] makes an ordinary DataFusion function of a node;
-//! - [`set_row_goals`] tells operators of nodes under a limit how few rows are read;
+//! - [`SetRowGoals`] tells operators of nodes under a limit how few rows are read;
 //! - [`check_fence`] refuses a plan in which a node's call is anywhere else;
 //! - [`SequentialEngine`] runs a pipeline row by row on the caller's thread;
 //! - [`ParallelEngine`] does so for some rows on each of several workers.
@@ -29,6 +29,6 @@ pub use fence::check_fence;
 pub use node_map::{NodeMapExec, NodeMapPlanner, NodeUdfExt};
 pub use parallel::{ParallelEngine, ParallelEngineBuilder, Scheduler, WorkloadType};
 pub use pool::Pool;
-pub use row_goal::set_row_goals;
+pub use row_goal::SetRowGoals;
 pub use runtime::Runtime;
 pub use sequential::SequentialEngine;

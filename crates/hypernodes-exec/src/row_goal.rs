@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion_common::Result;
+use datafusion_common::config::ConfigOptions;
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion_physical_plan::coop::CooperativeExec;
@@ -11,19 +12,34 @@ use datafusion_physical_plan::filter::FilterExec;
 use datafusion_physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion_physical_plan::projection::ProjectionExec;
 use datafusion_physical_plan::repartition::RepartitionExec;
+use datafusion_session::physical_optimizer::PhysicalOptimizerRule;
 
 use crate::node_map::NodeMapExec;
 
-/// The plan with a row goal on each [`NodeMapExec`] that is read, through filters and
-/// projections, by a limit: it calls for about as many rows at first.
+/// The last physical optimizer rule: sets a row goal on each [`NodeMapExec`] that is read, through
+/// filters and projections, by a limit. It calls for about as many rows at first.
 ///
 /// Filters in between hand on their rows as soon as they have as many, instead of filling a
 /// batch.
-///
-/// # Errors
-/// Those of rebuilding an operator.
-pub fn set_row_goals(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    aim(plan, None)
+#[derive(Debug, Default)]
+pub struct SetRowGoals;
+
+impl PhysicalOptimizerRule for SetRowGoals {
+    fn name(&self) -> &str {
+        "set_row_goals"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        aim(plan, None)
+    }
 }
 
 fn aim(plan: Arc<dyn ExecutionPlan>, goal: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {

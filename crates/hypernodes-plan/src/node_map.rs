@@ -149,7 +149,7 @@ impl UserDefinedLogicalNodeCore for NodeMap {
             let names = names.collect::<Vec<_>>().join(", ");
             write!(f, "{comma}{function} AS {names}")?;
             if let Some(guard) = &call.guard {
-                write!(f, " WHERE {guard}")?;
+                write!(f, " WHERE ({guard})")?;
             }
         }
         Ok(())

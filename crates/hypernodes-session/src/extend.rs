@@ -9,8 +9,9 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionContext;
-use hypernodes_exec::Runtime;
+use hypernodes_exec::{Runtime, SetRowGoals};
 use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, Result};
 use hypernodes_plan::{BoundNode, ExtractNodes, NodeUdf, PinNodes, apply, from_datafusion};
 
@@ -41,6 +42,12 @@ pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionS
     let mut rules: Vec<_> = others.cloned().collect();
     rules.insert(0, Arc::new(PinNodes));
     rules.push(Arc::new(ExtractNodes));
+    let others = state
+        .physical_optimizers()
+        .iter()
+        .filter(|rule| rule.name() != SetRowGoals.name());
+    let mut physical: Vec<_> = others.cloned().collect();
+    physical.push(Arc::new(SetRowGoals));
     // The builder's configuration, not the state's: it no longer makes a default catalog, which
     // would take the place of the one that is there.
     let mut builder = SessionStateBuilder::new_from_existing(state);
@@ -51,6 +58,7 @@ pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionS
         .enable_leaf_expression_pushdown = false;
     builder
         .with_optimizer_rules(rules)
+        .with_physical_optimizer_rules(physical)
         .with_query_planner(Arc::new(planner))
 }
 
@@ -63,10 +71,12 @@ fn check(state: &SessionState) -> Result<()> {
     let names = || state.optimizers().iter().map(|rule| rule.name());
     let ruled = names().next() == Some("pin_nodes") && names().next_back() == Some("extract_nodes");
     let planner = state.query_planner().as_ref() as &dyn Any;
-    if ruled && planner.is::<NodeQueryPlanner>() {
+    let mut physical = state.physical_optimizers().iter();
+    let aimed = physical.any(|rule| rule.name() == SetRowGoals.name());
+    if ruled && aimed && planner.is::<NodeQueryPlanner>() {
         return Ok(());
     }
-    let message = "this session cannot run nodes; make it by `with_hypernodes()`, and set no other query planner after it";
+    let message = "this session cannot run nodes; make it by `with_hypernodes()`, and set no other rules and no other query planner after it";
     Err(Error::new(ErrorKind::Unsupported, message))
 }
 

@@ -10,7 +10,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
-use hypernodes_exec::{NodeMapPlanner, Runtime, check_fence, set_row_goals};
+use hypernodes_exec::{NodeMapPlanner, Runtime, check_fence};
 use hypernodes_plan::NodeMap;
 
 /// DataFusion's own planner, which also plans nodes and refuses a plan that would call one
@@ -58,7 +58,7 @@ impl QueryPlanner for NodeQueryPlanner {
             _ => planner.create_physical_plan(plan, session).await?,
         };
         check_fence(&physical)?;
-        set_row_goals(physical)
+        Ok(physical)
     }
 }
 

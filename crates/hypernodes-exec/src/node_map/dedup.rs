@@ -25,7 +25,8 @@ use hypernodes_graph::{Error, ErrorKind, conform};
 use hypernodes_plan::to_datafusion;
 use parking_lot::Mutex;
 
-use super::exec::{PhysicalCall, Setting};
+use super::exec::Setting;
+use super::physical_call::PhysicalCall;
 use crate::call::skipped;
 use crate::rejoined::{Rejoin, Rejoined};
 

@@ -11,7 +11,7 @@ use datafusion_common::Result;
 use hypernodes_graph::{AsyncRows, Call};
 use hypernodes_plan::{BoundNode, to_datafusion};
 
-use super::exec::PhysicalCall;
+use super::physical_call::PhysicalCall;
 use crate::call::{failed, skipped};
 
 /// A batch whose rows are not all emitted.

@@ -10,7 +10,8 @@ use datafusion_physical_expr::utils::collect_columns;
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-use super::exec::{NodeMapExec, PhysicalCall};
+use super::exec::NodeMapExec;
+use super::physical_call::PhysicalCall;
 use crate::runtime::Runtime;
 
 /// The calls in runs of which none reads what another makes, where the first `columns` columns

@@ -3,11 +3,13 @@
 
 mod dedup;
 mod exec;
+mod explain;
 mod gate;
 mod held;
 mod layers;
 mod limiter;
 mod meters;
+mod physical_call;
 mod planner;
 mod stream;
 mod to_udf;
@@ -15,6 +17,6 @@ mod window;
 mod work;
 
 pub use exec::NodeMapExec;
-pub(crate) use exec::PhysicalCall;
+pub(crate) use physical_call::PhysicalCall;
 pub use planner::NodeMapPlanner;
 pub use to_udf::NodeUdfExt;

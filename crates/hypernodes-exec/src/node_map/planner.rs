@@ -10,8 +10,8 @@ use datafusion_physical_plan::ExecutionPlan;
 use datafusion_session::{ExtensionPlanner, PhysicalPlanner, Session};
 use hypernodes_plan::NodeMap;
 
-use super::exec::PhysicalCall;
 use super::layers::plant;
+use super::physical_call::PhysicalCall;
 use crate::runtime::Runtime;
 
 /// The extension planner of [`NodeMap`].

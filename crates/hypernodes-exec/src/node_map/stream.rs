@@ -31,9 +31,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSemaphore;
 
-use super::exec::{PhysicalCall, Setting};
+use super::exec::Setting;
 use super::held::{Cells, Held, Made, array_bytes, bytes};
 use super::meters::Meters;
+use super::physical_call::PhysicalCall;
 use super::window::Window;
 use super::work::Work;
 use crate::call::{failed, panicked};

@@ -24,7 +24,8 @@ use hypernodes_graph::{Call, Error, ErrorKind, Node, Pipeline, Settings};
 use hypernodes_plan::{BoundNode, NodeUdf};
 use tokio::task::coop::unconstrained;
 
-use super::exec::{PhysicalCall, Setting, run};
+use super::exec::{Setting, run};
+use super::physical_call::PhysicalCall;
 use crate::runtime::Runtime;
 
 /// Nodes as ordinary DataFusion functions.

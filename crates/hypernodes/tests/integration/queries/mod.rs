@@ -6,5 +6,6 @@ mod declared;
 mod fixture;
 mod logic;
 mod matrix;
+mod plans;
 mod reports;
 mod statements;
