@@ -29,7 +29,7 @@ pub(crate) const PIN: &str = "__pin";
 ///   call, sync before async, else as written. Conjuncts with subqueries or outer references
 ///   stay as they are, for decorrelation, and so do equalities of two sides of a join, which
 ///   are to become its keys.
-/// - Each reference to a node that is not pure is told from all others.
+/// - Each reference to a node that is not pure, or with volatile arguments, is told from all others.
 /// - VALUES, which are evaluated while planning, become a union of one-row projections.
 #[derive(Debug, Default)]
 pub struct PinNodes;
@@ -100,7 +100,7 @@ fn tell_apart(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                 return Ok(Transformed::no(part));
             };
             let udf = NodeUdf::find(&function.func);
-            let Some(udf) = udf.filter(|udf| udf.as_reference(0).is_some()) else {
+            let Some(udf) = udf.filter(|udf| udf.is_any_of_several(&function.args)) else {
                 return Ok(Transformed::no(Expr::ScalarFunction(function)));
             };
             let known = several.iter().find(|(known, args, _)| {
@@ -111,9 +111,8 @@ fn tell_apart(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                 None => NEXT.fetch_add(1, Ordering::Relaxed),
             };
             several.push((udf.whole(), function.args.clone(), occurrence));
-            if let Some(reference) = udf.as_reference(occurrence) {
-                function.func = Arc::new(ScalarUDF::new_from_impl(reference));
-            }
+            let reference = udf.as_reference(occurrence);
+            function.func = Arc::new(ScalarUDF::new_from_impl(reference));
             Ok(Transformed::yes(Expr::ScalarFunction(function)))
         })
     })
@@ -180,7 +179,7 @@ fn is_pinned(conjunct: &Expr) -> bool {
 fn is_key(predicate: &Expr, left: &DFSchema, right: &DFSchema) -> bool {
     let Expr::BinaryExpr(BinaryExpr {
         left: one,
-        op: Operator::Eq,
+        op: Operator::Eq | Operator::IsNotDistinctFrom,
         right: other,
     }) = predicate
     else {

@@ -12,6 +12,7 @@ use datafusion_expr::{
 use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, SharedValue, reads};
 
 use crate::error::to_datafusion;
+use crate::extract::is_repeatable;
 
 /// A node with all that its calls need.
 #[derive(Debug, Clone)]
@@ -45,13 +46,13 @@ impl BoundNode {
 ///
 /// It is volatile: a promise that the optimizer will neither move nor double it, not a
 /// statement about the function. Two are equal if they give the same of one definition with
-/// the same shared values and settings, and one that is not pure only to the same reference of
-/// a query. Every call may give null.
+/// the same shared values and settings, and one that is not pure, or whose arguments are volatile,
+/// only to the same reference of a query. Every call may give null.
 #[derive(Debug)]
 pub struct NodeUdf {
     bound: Arc<BoundNode>,
     field: Option<usize>,
-    /// Of a node that is not pure: which reference in the query it is.
+    /// Of a node that is not pure, or of volatile arguments: which reference in the query it is.
     occurrence: Option<u64>,
     name: String,
     signature: Signature,
@@ -106,15 +107,17 @@ impl NodeUdf {
         Self { occurrence, ..made }
     }
 
-    /// The same call as a reference of its own, equal to no other; `None` if it is one
-    /// already, or if its node is pure and its calls are all one.
-    pub(crate) fn as_reference(&self, occurrence: u64) -> Option<Self> {
-        if self.bound.node.declared().pure || self.occurrence.is_some() {
-            return None;
-        }
+    /// Whether two calls of it may differ, and it is not yet told which one this is.
+    pub(crate) fn is_any_of_several(&self, args: &[Expr]) -> bool {
+        let is_one = self.bound.node.declared().pure && args.iter().all(is_repeatable);
+        !is_one && self.occurrence.is_none()
+    }
+
+    /// The same call as a reference of its own, equal to no other.
+    pub(crate) fn as_reference(&self, occurrence: u64) -> Self {
         let made = self.for_field(self.field);
         let occurrence = Some(occurrence);
-        Some(Self { occurrence, ..made })
+        Self { occurrence, ..made }
     }
 
     /// Which output it gives; `None` for the array that the node makes.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Column, DFSchema, JoinType, Result};
 use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::{Expr, Join, Limit, LogicalPlan, Sort, SortExpr, Window};
+use datafusion_expr::{
+    Expr, FetchType, Join, Limit, LogicalPlan, SkipType, Sort, SortExpr, Window,
+};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
@@ -146,6 +148,11 @@ fn sorted_again(
 
 fn lift_limit(limit: &Limit) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&limit.input)?;
+    // DataFusion puts another below a call, or on the arm of a union, each time it looks.
+    let is_filter = |step: &Step| matches!(step, Step::Filter(_));
+    if !chain.steps.iter().any(is_filter) && is_as_short(&chain.base, limit)? {
+        return Ok(Some(LogicalPlan::clone(&limit.input)));
+    }
     if !chain.has_calls() {
         return Ok(None);
     }
@@ -164,6 +171,27 @@ fn lift_limit(limit: &Limit) -> Result<Option<LogicalPlan>> {
         input: Arc::new(below),
     });
     named(stack(lower, above)?, columns, names(schema)).map(Some)
+}
+
+/// Whether a plan is a limit that leaves no more rows than `limit` would.
+fn is_as_short(plan: &LogicalPlan, limit: &Limit) -> Result<bool> {
+    let LogicalPlan::Limit(lower) = plan else {
+        return Ok(false);
+    };
+    Ok(
+        match (
+            limit.get_skip_type()?,
+            limit.get_fetch_type()?,
+            lower.get_fetch_type()?,
+        ) {
+            (
+                SkipType::Literal(0),
+                FetchType::Literal(Some(upper)),
+                FetchType::Literal(Some(lower)),
+            ) => lower <= upper,
+            _ => false,
+        },
+    )
 }
 
 /// A window leaves all rows, but filters on its columns leave fewer, and they can then move

@@ -42,17 +42,14 @@ pub(crate) fn arrange(
     for _ in 0..ROUNDS {
         let before = plan.clone();
         plan = stock.optimize(plan, config, |_, _| {})?;
-        let lifted = plan.transform_up_with_subqueries(|plan| lift::lift(plan, config))?;
-        let scheduled = schedule::schedule(lifted.data)?;
-        let narrowed = narrow::narrow(scheduled.data)?;
-        let sided = sides::sink(narrowed.data, config)?;
-        plan = sided.data;
-        let moved = lifted.transformed
-            || scheduled.transformed
-            || narrowed.transformed
-            || sided.transformed;
-        if !moved && plan == before {
-            return Ok(Transformed::new_transformed(plan, changed));
+        plan = plan
+            .transform_up_with_subqueries(|plan| lift::lift(plan, config))?
+            .data;
+        plan = schedule::schedule(plan)?.data;
+        plan = narrow::narrow(plan)?.data;
+        plan = sides::sink(plan, config)?.data;
+        if plan == before {
+            break;
         }
         changed = true;
     }

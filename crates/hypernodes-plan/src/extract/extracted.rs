@@ -128,7 +128,7 @@ impl Extracted {
             && !call
                 .args
                 .iter()
-                .any(|arg| arg.any_column_refs() || has_subquery(arg));
+                .any(|arg| arg.any_column_refs() || has_subquery(arg) || arg.is_volatile());
         if is_literal {
             return literal(expr, call, query);
         }

@@ -10,7 +10,7 @@ mod join;
 mod operators;
 mod rule;
 
-pub(crate) use demand::{any_of, demands_of, demands_of_predicate};
+pub(crate) use demand::{any_of, demands_of, demands_of_predicate, is_repeatable};
 pub(crate) use extracted::has_subquery;
 
 pub use rule::ExtractNodes;

@@ -351,6 +351,11 @@ pub(super) fn cases() -> Vec<Case> {
             "select g(f(x)) from t",
             |_| none().f(10).g_within(0..=10),
         ),
+        limited(
+            "select * from (select x, f(x) a from t union all select x, g(x) from s) limit 5",
+            "select x, f(x) a from t union all select x, g(x) from s",
+            |_| none().f_within(0..=5).g_within(0..=5),
+        ),
         // Each partition looks for ten rows in steps of 10, 20, 40: no more than one past them.
         limited(
             "select x, f(x) a from t where f(x) > 1 limit 10",
@@ -435,6 +440,10 @@ pub(super) fn cases() -> Vec<Case> {
         case("select t.x, s.y from t join s on f(t.x) = s.x", |d| {
             none().f(d.n())
         }),
+        case(
+            "select t.x, s.x from t join s on f(t.x) is not distinct from s.x",
+            |d| none().f(d.n()),
+        ),
         case(
             "select t.x from t join s on t.x = s.x and h(t.x, s.y, s.z) > 50",
             |d| none().h(d.k()),

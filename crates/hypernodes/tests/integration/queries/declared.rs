@@ -98,6 +98,27 @@ async fn a_node_that_is_not_pure_runs_once_per_reference_and_row() {
 }
 
 #[tokio::test]
+async fn calls_of_volatile_arguments_are_not_one() {
+    let calls = Count::default();
+    let context = context().await;
+    let nodes = [next("f", &calls)];
+    context.register_nodes(nodes).expect("a free name");
+    let random = "CAST(random() * 1e15 AS BIGINT)";
+    for query in [
+        format!("SELECT count(DISTINCT f({random})) AS n FROM t"),
+        format!(
+            "SELECT count(DISTINCT a) + count(*) FILTER (WHERE a = b) AS n FROM (SELECT f({random}) AS a, f({random}) AS b FROM t)"
+        ),
+        format!("SELECT count(DISTINCT f({random})) AS n FROM t JOIN (VALUES (1)) ON true"),
+    ] {
+        let rows = text(&context, "SELECT count(*) AS n FROM t").await;
+        let many = text(&context, &query).await;
+        assert_eq!(many, rows, "{query}");
+        assert!(calls.take() > 1, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn the_cheaper_of_two_predicates_is_tested_first_however_they_are_written() {
     let (cheap, dear) = (Count::default(), Count::default());
     let context = context().await;
