@@ -17,6 +17,7 @@ mod extract;
 mod node_map;
 mod order;
 mod pin_nodes;
+mod total;
 mod udf;
 
 pub use apply::apply;

@@ -25,6 +25,8 @@ pub(super) struct Chain {
     pub(super) steps: Vec<Step>,
     /// What each column of the plan is, over the base's columns and those of calls.
     pub(super) columns: Vec<Expr>,
+    /// Whether the plan has predicates more than once, as DataFusion infers them.
+    pub(super) repeats: bool,
 }
 
 impl Step {
@@ -91,7 +93,12 @@ impl Chain {
                 let mut chain = Self::of(&filter.input)?;
                 for conjunct in split_conjunction(&filter.predicate) {
                     let conjunct = chain.over_base(conjunct, filter.input.schema())?;
-                    chain.steps.push(Step::Filter(conjunct));
+                    let step = Step::Filter(conjunct);
+                    if chain.steps.contains(&step) {
+                        chain.repeats = true;
+                    } else {
+                        chain.steps.push(step);
+                    }
                 }
                 Ok(chain)
             }
@@ -113,6 +120,7 @@ impl Chain {
                         base: other.clone(),
                         steps: Vec::new(),
                         columns: columns.map(Expr::Column).collect(),
+                        repeats: false,
                     })
                 }
             },
@@ -192,6 +200,7 @@ impl Chain {
             base: LogicalPlan::Projection(base),
             steps: steps.collect::<Result<_>>()?,
             columns: self.columns.iter().map(renamed).collect::<Result<_>>()?,
+            repeats: self.repeats,
         })
     }
 }

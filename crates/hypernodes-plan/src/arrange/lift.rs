@@ -12,6 +12,7 @@ use datafusion_expr::{
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
+use crate::total::is_total;
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window`, semi and anti joins above them, if
 /// the operator does not need what they make.
@@ -263,6 +264,7 @@ fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<Logical
         .iter()
         .map(|(left, right)| if is_left { left } else { right });
     let needs = keys.chain(&filter).flat_map(owned).collect();
+    let base = Arc::clone(chain.base.schema());
     let Some(Split {
         below,
         above,
@@ -271,6 +273,16 @@ fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<Logical
     else {
         return Ok(None);
     };
+    // A predicate that moves may keep from the keys the rows on which they would fail.
+    let both = base.join(other.schema())?;
+    let may_fail = |expr: &Expr| !is_total(expr, &both);
+    let is_filter = |step: &Step| matches!(step, Step::Filter(_));
+    let key_may_fail = on
+        .iter()
+        .any(|(left, right)| may_fail(left) || may_fail(right));
+    if above.iter().any(is_filter) && (key_may_fail || filter.as_ref().is_some_and(may_fail)) {
+        return Ok(None);
+    }
     let (left, right) = match is_left {
         true => (Arc::new(below), Arc::clone(other)),
         false => (Arc::clone(other), Arc::new(below)),

@@ -47,7 +47,8 @@ pub(crate) fn arrange(
             .data;
         plan = schedule::schedule(plan)?.data;
         plan = narrow::narrow(plan)?.data;
-        plan = sides::sink(plan, config)?.data;
+        plan = sides::sink(plan)?.data;
+        plan = sides::reduce(plan, config)?.data;
         if plan == before {
             break;
         }

@@ -11,7 +11,7 @@ use crate::order::Price;
 
 /// Orders each chain: predicates that need no call, then one by one the predicate whose
 /// missing calls cost least and those calls, at last the calls that no predicate needs. Calls
-/// that nobody reads are dropped.
+/// that nobody reads and predicates that come again are dropped.
 pub(super) fn schedule(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     plan.transform_down_with_subqueries(|plan| {
         if !is_link(&plan) {
@@ -19,7 +19,7 @@ pub(super) fn schedule(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         let mut chain = Chain::of(&plan)?;
         let order = order(&chain);
-        if is_same(&chain, &order) {
+        if !chain.repeats && is_same(&chain, &order) {
             return Ok(Transformed::no(plan));
         }
         let steps = std::mem::take(&mut chain.steps);

@@ -1,12 +1,13 @@
 //! Which calls the expressions of an operator need, and for which rows.
 
-use datafusion_common::Result;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::{AggregateFunction, Case, InList, ScalarFunction};
 use datafusion_expr::utils::{conjunction, split_binary, split_conjunction};
-use datafusion_expr::{BinaryExpr, Expr, Operator};
+use datafusion_expr::{BinaryExpr, Expr, Operator, lit};
 
 use crate::pin_nodes::PIN;
+use crate::total::is_total;
 use crate::udf::NodeUdf;
 
 /// A call, as it is written, and the rows it is needed for.
@@ -238,15 +239,23 @@ pub(crate) fn any_of(guards: Vec<Vec<Expr>>) -> Option<Expr> {
     alternatives.into_iter().reduce(Expr::or)
 }
 
-/// A test that cannot be repeated guards nothing: more rows than needed are called for.
+/// A test that cannot be repeated guards nothing: more rows than needed are called for. One that
+/// may fail is evaluated only where those before it hold.
 fn both(when: Option<Expr>, test: Expr) -> Option<Expr> {
     if !is_repeatable(&test) {
         return when;
     }
-    Some(match when {
-        Some(when) => when.and(test),
-        None => test,
-    })
+    let Some(when) = when else {
+        return Some(test);
+    };
+    if is_total(&test, &DFSchema::empty()) {
+        return Some(when.and(test));
+    }
+    // DataFusion would make an AND of CASE WHEN, whose sides are both evaluated.
+    let (holds, branch) = (when.clone().is_true(), (lit(true), test));
+    let branch = vec![(Box::new(branch.0), Box::new(branch.1))];
+    let held = Case::new(Some(Box::new(holds)), branch, None);
+    Some(when.and(Expr::Case(held).is_true()))
 }
 
 /// Whether evaluating `expr` again gives the same; calls of nodes are columns by then.

@@ -90,7 +90,7 @@ fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -> Vec<Known
 }
 
 /// Whether the call gives null on a row of nulls, as the column that was made of it does.
-fn is_null_of_nulls(call: &Expr) -> bool {
+pub(crate) fn is_null_of_nulls(call: &Expr) -> bool {
     let Expr::ScalarFunction(function) = call else {
         return false;
     };

@@ -12,5 +12,6 @@ mod rule;
 
 pub(crate) use demand::{any_of, demands_of, demands_of_predicate, is_repeatable};
 pub(crate) use extracted::has_subquery;
+pub(crate) use join::is_null_of_nulls;
 
 pub use rule::ExtractNodes;

@@ -113,8 +113,17 @@ fn extract_projection(projection: Projection, query: &mut Query<'_>) -> Result<E
             continue;
         };
         let column = renamed(&column).unwrap_or_else(|| {
-            exprs.push(Expr::Column(column.clone()));
-            column
+            let is_taken = exprs
+                .iter()
+                .any(|expr| expr.qualified_name().1 == column.name);
+            let hidden = Expr::Column(column.clone());
+            if !is_taken {
+                exprs.push(hidden);
+                return column;
+            }
+            let name = query.config.alias_generator().next("__hn");
+            exprs.push(hidden.alias(&name));
+            Column::new_unqualified(name)
         });
         known.push(Known { call, column });
     }

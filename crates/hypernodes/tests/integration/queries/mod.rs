@@ -8,4 +8,5 @@ mod logic;
 mod matrix;
 mod plans;
 mod reports;
+mod sides;
 mod statements;

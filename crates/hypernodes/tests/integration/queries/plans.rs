@@ -5,6 +5,7 @@ use datafusion::prelude::SessionContext;
 use super::cases::cases;
 use super::fixture::{Calls, Data, Setting, ours, parquet};
 use super::reports::reports;
+use super::sides::sides;
 
 const SETTING: Setting = Setting {
     batch_size: 8192,
@@ -27,8 +28,9 @@ async fn a_plan_that_is_optimized_again_stays_as_it_is() {
     let file = parquet(&data, folder.path());
     let context = ours(&data, SETTING, &file, &Calls::default()).await;
     let mut faults = Vec::new();
-    for case in cases().into_iter().chain(reports()) {
+    for case in cases().into_iter().chain(reports()).chain(sides()) {
         let sql = data.sql(case.query);
+
         match optimized(&context, &sql).await {
             Ok([once, twice]) if once == twice => {}
             Ok([once, twice]) => faults.push(format!("{sql}\n{once}\n--- again\n{twice}\n")),

@@ -1,0 +1,198 @@
+//! What a plan is without its calls.
+
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchema, JoinType, Result};
+use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan, Sort};
+use std::sync::Arc;
+
+use super::super::chain::{Chain, Step, named, names, owned, stack};
+use crate::node_map::NodeMap;
+use crate::total::is_total;
+
+/// A plan that calls no node.
+pub(super) struct Bare {
+    /// With the columns that no call makes, under their names.
+    pub(super) plan: LogicalPlan,
+    /// Whether it has the same rows; else it has these and more.
+    pub(super) is_exact: bool,
+}
+
+/// The plan without its calls, which may be run beside it; `None` if that might not give the
+/// same, or if nothing is left.
+pub(super) fn bare(plan: &LogicalPlan) -> Result<Option<Bare>> {
+    let chain = Chain::of(plan)?;
+    let Some(base) = bare_base(&chain.base)? else {
+        return Ok(None);
+    };
+    let schema = Arc::clone(base.plan.schema());
+    let mut is_exact = base.is_exact;
+    // What a predicate that is left out kept from others must not make them fail.
+    let is_safe = |expr: &Expr, is_exact: bool| {
+        has_all(&schema, expr) && (is_exact || is_total(expr, schema.as_ref()))
+    };
+    let filters = chain.steps.into_iter().filter(|step| match step {
+        Step::Call(_) => false,
+        Step::Filter(predicate) => {
+            let is_kept = is_safe(predicate, is_exact);
+            is_exact &= is_kept;
+            is_kept
+        }
+    });
+    let filtered = stack(base.plan, filters.collect::<Vec<_>>())?;
+    let kept = std::iter::zip(chain.columns, names(plan.schema()));
+    let kept = kept.filter(|(expr, _)| is_safe(expr, is_exact));
+    let (columns, names): (Vec<Expr>, Vec<_>) = kept.unzip();
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let plan = named(filtered, columns, names)?;
+    Ok(Some(Bare { plan, is_exact }))
+}
+
+/// Whether the schema has all columns that the expression reads.
+pub(super) fn has_all(schema: &DFSchema, expr: &Expr) -> bool {
+    let columns = owned(expr);
+    columns
+        .iter()
+        .all(|column| schema.maybe_index_of_column(column).is_some())
+}
+
+fn bare_base(plan: &LogicalPlan) -> Result<Option<Bare>> {
+    if !has_calls(plan)? {
+        let bare = || Bare {
+            plan: plan.clone(),
+            is_exact: true,
+        };
+        return Ok(is_repeatable(plan)?.then(bare));
+    }
+    match plan {
+        LogicalPlan::Join(join) => bare_join(join),
+        LogicalPlan::Aggregate(aggregate) => bare_groups(aggregate),
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => bare(&sort.input),
+        _ => Ok(None),
+    }
+}
+
+/// Of a semi join and an inner one, the conditions that read no call: these keep more rows. Of an
+/// outer join, only if the padded side is the same without its calls, or rows would be padded
+/// that are not.
+fn bare_join(join: &Join) -> Result<Option<Bare>> {
+    use JoinType::{Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
+    let (left, right) = (bare(&join.left)?, bare(&join.right)?);
+    let (left, right) = match (join.join_type, left, right) {
+        // The rows that an anti join drops are not known without its calls.
+        (LeftSemi | LeftAnti, Some(left), None) => return Ok(Some(left.inexact())),
+        (RightSemi | RightAnti, None, Some(right)) => return Ok(Some(right.inexact())),
+        (_, Some(left), Some(right)) => (left, right),
+        _ => return Ok(None),
+    };
+    let schemas = (left.plan.schema(), right.plan.schema());
+    let on = join.on.iter();
+    let on = on.filter(|(own, other)| has_all(schemas.0, own) && has_all(schemas.1, other));
+    let on: Vec<(Expr, Expr)> = on.cloned().collect();
+    let both = schemas.0.join(schemas.1)?;
+    let conjuncts: Vec<&Expr> = join.filter.iter().flat_map(split_conjunction).collect();
+    let kept = conjuncts.iter().filter(|conjunct| has_all(&both, conjunct));
+    let kept: Vec<Expr> = kept.map(|conjunct| (*conjunct).clone()).collect();
+    let is_whole = on.len() == join.on.len() && kept.len() == conjuncts.len();
+    match join.join_type {
+        Inner | LeftSemi | RightSemi if !on.is_empty() => {}
+        Left if is_whole && right.is_exact => {}
+        Right if is_whole && left.is_exact => {}
+        LeftAnti if is_whole && right.is_exact => {}
+        RightAnti if is_whole && left.is_exact => {}
+        LeftSemi | LeftAnti => return Ok(Some(left.inexact())),
+        RightSemi | RightAnti => return Ok(Some(right.inexact())),
+        _ => return Ok(None),
+    }
+    let is_exact = is_whole && left.is_exact && right.is_exact;
+    let joined = Join::try_new(
+        Arc::new(left.plan),
+        Arc::new(right.plan),
+        on,
+        conjunction(kept),
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?;
+    let plan = LogicalPlan::Join(joined);
+    Ok(Some(Bare { plan, is_exact }))
+}
+
+/// The groups by what no call makes.
+fn bare_groups(aggregate: &Aggregate) -> Result<Option<Bare>> {
+    let Some(input) = bare(&aggregate.input)? else {
+        return Ok(None);
+    };
+    let groups = aggregate.group_expr.iter();
+    let is_free = |group: &&Expr| {
+        !matches!(group, Expr::GroupingSet(_)) && has_all(input.plan.schema(), group)
+    };
+    let groups: Vec<Expr> = groups.filter(is_free).cloned().collect();
+    if groups.is_empty() {
+        return Ok(None);
+    }
+    let is_exact = input.is_exact && groups.len() == aggregate.group_expr.len();
+    let groups = Aggregate::try_new(Arc::new(input.plan), groups, Vec::new())?;
+    let plan = LogicalPlan::Aggregate(groups);
+    Ok(Some(Bare { plan, is_exact }))
+}
+
+impl Bare {
+    fn inexact(self) -> Self {
+        Self {
+            is_exact: false,
+            ..self
+        }
+    }
+}
+
+pub(super) fn has_calls(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|plan| Ok(NodeMap::of(plan).is_some()))
+}
+
+/// Whether a plan without calls gives the same when it is run once more.
+fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
+    let mut repeatable = true;
+    plan.apply_with_subqueries(|plan| {
+        repeatable &= match plan {
+            LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+            LogicalPlan::Sort(Sort { fetch, .. }) => fetch.is_none(),
+            LogicalPlan::Aggregate(aggregate) => aggregate.aggr_expr.iter().all(is_exact),
+            LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::Union(_)
+            | LogicalPlan::Values(_)
+            | LogicalPlan::Distinct(Distinct::All(_))
+            | LogicalPlan::Subquery(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Unnest(_) => true,
+            _ => false,
+        };
+        plan.apply_expressions(|expr| {
+            repeatable &= !expr.is_volatile();
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(match repeatable {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    })?;
+    Ok(repeatable)
+}
+
+/// Whether an aggregate does not depend on the order of its rows.
+fn is_exact(aggregate: &Expr) -> bool {
+    let is_other = |part: &Expr| match part {
+        Expr::AggregateFunction(function) => !matches!(
+            function.func.name(),
+            "count" | "sum" | "min" | "max" | "avg"
+        ),
+        _ => false,
+    };
+    !aggregate.exists(|part| Ok(is_other(part))).unwrap_or(true)
+}

@@ -1,0 +1,472 @@
+//! A semi join that leaves the rows of a side that a join can use.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{
+    Column, ExprSchema, JoinConstraint, JoinType, NullEquality, Result, TableReference,
+};
+use datafusion_expr::expr_fn::ident;
+use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::{Aggregate, Expr, Join, LogicalPlan, Projection, SubqueryAlias};
+use datafusion_optimizer::OptimizerConfig;
+
+use super::super::chain::{Chain, Step, named, names, owned, stack};
+use super::bare::{Bare, bare, has_all, has_calls};
+use crate::total::is_total;
+
+/// The alias of a side's keys: what tells that the other side was reduced already.
+const KEYS: &str = "__hn_keys";
+
+/// What rows of a side must match to be used by the join.
+#[derive(Clone)]
+pub(super) struct Conditions {
+    /// An expression of the side, and what it must equal.
+    on: Vec<(Expr, Expr)>,
+    filter: Vec<Expr>,
+}
+
+/// What the other side of a join offers to match a side by.
+pub(super) struct Offer {
+    other: LogicalPlan,
+    /// Over both sides.
+    conditions: Conditions,
+    /// Whether the rows that match are just those that the join uses.
+    pub(super) is_exact: bool,
+}
+
+/// What a side is reduced by.
+pub(super) struct Reduction {
+    keys: LogicalPlan,
+    tables: Vec<TableReference>,
+    null_equality: NullEquality,
+}
+
+/// A side of a join, the other one, and the keys of both.
+pub(super) fn oriented(
+    join: &Join,
+    is_left: bool,
+) -> (&LogicalPlan, &LogicalPlan, Vec<(Expr, Expr)>) {
+    let on = join.on.iter().cloned();
+    match is_left {
+        true => (&join.left, &join.right, on.collect()),
+        false => {
+            let on = on.map(|(left, right)| (right, left)).collect();
+            (&join.right, &join.left, on)
+        }
+    }
+}
+
+impl Offer {
+    /// By what a side can be reduced; `None` if by nothing.
+    ///
+    /// What the other side was itself reduced by, to rows that match tables of this one, is left
+    /// out, or two sides would reduce each other without end.
+    pub(super) fn of(join: &Join, is_left: bool) -> Result<Option<Self>> {
+        let (side, other, on) = oriented(join, is_left);
+        let own_tables = tables(side)?;
+        let other = other.clone().transform_up(|plan| match plan {
+            LogicalPlan::Join(join)
+                if is_reduction(&join) && overlap(&join.right, &own_tables)? =>
+            {
+                Ok(Transformed::yes(Arc::unwrap_or_clone(join.left)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        let Some(Bare { plan, is_exact }) = bare(&other.data)? else {
+            return Ok(None);
+        };
+        let schema = Arc::clone(plan.schema());
+        // A float that is computed again may differ.
+        let is_given = |expr: &Expr| {
+            let is_float = |column: &Column| {
+                let field = schema.field_from_column(column);
+                field.is_ok_and(|field| field.data_type().is_floating())
+            };
+            has_all(&schema, expr) && !owned(expr).iter().any(is_float)
+        };
+        let is_of_other =
+            |column: &Column| other.data.schema().maybe_index_of_column(column).is_some();
+        let conjuncts: Vec<&Expr> = join.filter.iter().flat_map(split_conjunction).collect();
+        let filter = conjuncts.iter().filter(|conjunct| {
+            let mut columns = owned(conjunct).into_iter();
+            !conjunct.is_volatile()
+                && columns.all(|column| !is_of_other(&column) || is_given(&Expr::Column(column)))
+        });
+        let filter: Vec<Expr> = filter.map(|conjunct| (*conjunct).clone()).collect();
+        let count = on.len();
+        let on = on.into_iter();
+        let on = on.filter(|(own, key)| is_given(key) && !own.is_volatile() && !key.is_volatile());
+        let on: Vec<(Expr, Expr)> = on.collect();
+        let is_whole = on.len() == count && filter.len() == conjuncts.len();
+        let own = bare(side)?;
+        let is_own = |column: &Column| match &own {
+            Some(own) => own.plan.schema().maybe_index_of_column(column).is_some(),
+            None => false,
+        };
+        let reads = on.iter().map(|(own, _)| own).chain(&filter).flat_map(owned);
+        let is_free = reads
+            .into_iter()
+            .all(|column| is_of_other(&column) || is_own(&column));
+        Ok(Some(Self {
+            other: plan,
+            conditions: Conditions { on, filter },
+            is_exact: is_exact && is_whole && is_free,
+        }))
+    }
+}
+
+impl Reduction {
+    /// `side` without rows that the join cannot use, if its calls then see fewer rows.
+    pub(super) fn reduced(
+        join: &Join,
+        is_left: bool,
+        config: &dyn OptimizerConfig,
+    ) -> Result<Option<LogicalPlan>> {
+        let (side, other, on) = oriented(join, is_left);
+        if !has_calls(side)? {
+            return Ok(None);
+        }
+        let Some(Offer {
+            other: plan,
+            conditions,
+            ..
+        }) = Offer::of(join, is_left)?
+        else {
+            return Ok(None);
+        };
+        // Without the keys, it would take as long as a product of the sides.
+        if conditions.is_empty() || conditions.on.is_empty() != on.is_empty() {
+            return Ok(None);
+        }
+        let alias = config.alias_generator().next(KEYS);
+        let (keys, conditions) = conditions.over_keys(plan, &alias)?;
+        let keys = SubqueryAlias::try_new(Arc::new(keys), alias)?;
+        let reduction = Self {
+            tables: tables(other)?,
+            keys: LogicalPlan::SubqueryAlias(keys),
+            null_equality: join.null_equality,
+        };
+        reduction.place(side, conditions)
+    }
+
+    /// Puts the semi join below the calls of `plan`, whose columns the conditions read.
+    fn place(&self, plan: &LogicalPlan, conditions: Conditions) -> Result<Option<LogicalPlan>> {
+        let chain = Chain::of(plan)?;
+        let Some(conditions) = conditions.below(&chain, plan, &self.keys)? else {
+            return Ok(None);
+        };
+        let is_below = has_calls(&chain.base)?;
+        let base = match is_below {
+            true => self.place_in(&chain.base, &conditions, chain.has_calls())?,
+            false => None,
+        };
+        let base = match base {
+            None if chain.has_calls() => self.semi(&chain.base, conditions)?,
+            placed => placed,
+        };
+        let Some(base) = base else {
+            return Ok(None);
+        };
+        let stacked = stack(base, chain.steps)?;
+        named(stacked, chain.columns, names(plan.schema())).map(Some)
+    }
+
+    /// Through an operator to the input that has what is read; if `whole`, only if that has all.
+    fn place_in(
+        &self,
+        plan: &LogicalPlan,
+        conditions: &Conditions,
+        whole: bool,
+    ) -> Result<Option<LogicalPlan>> {
+        match plan {
+            LogicalPlan::Aggregate(aggregate) => {
+                let Some(below) = conditions.below_groups(aggregate) else {
+                    return Ok(None);
+                };
+                if whole && below.len() < conditions.len() {
+                    return Ok(None);
+                }
+                let placed = self.place(&aggregate.input, below)?;
+                Ok(placed.map(|input| {
+                    let mut aggregate = aggregate.clone();
+                    aggregate.input = Arc::new(input);
+                    LogicalPlan::Aggregate(aggregate)
+                }))
+            }
+            LogicalPlan::Join(join) => {
+                for is_left in [true, false] {
+                    if let Some(placed) = self.place_on(join, is_left, conditions, whole)? {
+                        return Ok(Some(LogicalPlan::Join(placed)));
+                    }
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// On one side of a join below, whose calls then see fewer rows, or those of its other side.
+    fn place_on(
+        &self,
+        join: &Join,
+        is_left: bool,
+        conditions: &Conditions,
+        whole: bool,
+    ) -> Result<Option<Join>> {
+        use JoinType::{Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
+        let is_open = match is_left {
+            true => matches!(join.join_type, Inner | Left | LeftSemi | LeftAnti),
+            false => matches!(join.join_type, Inner | Right | RightSemi | RightAnti),
+        };
+        let (side, _, _) = oriented(join, is_left);
+        let below = conditions.of_side(side, &self.keys);
+        if !is_open || below.is_empty() || (whole && below.len() < conditions.len()) {
+            return Ok(None);
+        }
+        let placed = match has_calls(side)? {
+            true => self.place(side, below)?,
+            false => self.semi(side, below)?,
+        };
+        Ok(placed.map(|placed| {
+            let mut join = join.clone();
+            *if is_left {
+                &mut join.left
+            } else {
+                &mut join.right
+            } = Arc::new(placed);
+            join
+        }))
+    }
+
+    /// `None` if it stands there already.
+    fn semi(&self, plan: &LogicalPlan, conditions: Conditions) -> Result<Option<LogicalPlan>> {
+        if self.is_done(plan, &conditions)? {
+            return Ok(None);
+        }
+        let kept = conditions.keys(&self.keys).into_iter().map(Expr::Column);
+        let keys = Projection::try_new(kept.collect(), Arc::new(self.keys.clone()))?;
+        let semi = Join::try_new(
+            Arc::new(plan.clone()),
+            Arc::new(LogicalPlan::Projection(keys)),
+            conditions.on,
+            conjunction(conditions.filter),
+            JoinType::LeftSemi,
+            JoinConstraint::On,
+            self.null_equality,
+            false,
+        )?;
+        Ok(Some(LogicalPlan::Join(semi)))
+    }
+
+    /// Whether a semi join by the same stands there already.
+    fn is_done(&self, base: &LogicalPlan, conditions: &Conditions) -> Result<bool> {
+        let mut open = vec![base];
+        while let Some(plan) = open.pop() {
+            match plan {
+                LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_) => open.extend(plan.inputs()),
+                LogicalPlan::Join(join) if is_reduction(join) => {
+                    if conditions.is_met_by(&join.on)
+                        && names_of(join.right.schema().columns())
+                            == names_of(conditions.keys(&self.keys))
+                        && tables(&join.right)? == self.tables
+                    {
+                        return Ok(true);
+                    }
+                    open.push(&join.left);
+                }
+                LogicalPlan::Join(join) => open.extend([join.left.as_ref(), join.right.as_ref()]),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Conditions {
+    fn len(&self) -> usize {
+        self.on.len() + self.filter.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values that the other side has for them, and the conditions over these. Each column is
+    /// named by what it is of, as the join reads it.
+    fn over_keys(self, other: LogicalPlan, alias: &str) -> Result<(LogicalPlan, Self)> {
+        let schema = Arc::clone(other.schema());
+        let has = |column: &Column| schema.maybe_index_of_column(column).is_some();
+        let read = self.filter.iter().flat_map(owned).filter(has);
+        let mut columns: Vec<Expr> = self.on.iter().map(|(_, key)| key.clone()).collect();
+        columns.extend(read.map(Expr::Column));
+        columns.sort_by_cached_key(|expr| expr.schema_name().to_string());
+        columns.dedup();
+        let name = |expr: &Expr| expr.schema_name().to_string();
+        let key = |expr: &Expr| {
+            let relation = TableReference::bare(alias);
+            Expr::Column(Column::new(Some(relation), name(expr)))
+        };
+        let on = self.on.into_iter().map(|(own, other)| {
+            let key = key(&other);
+            (own, key)
+        });
+        let on = on.collect();
+        let filter = self.filter.into_iter().map(|conjunct| {
+            let rewritten = conjunct.transform_up(|part| match &part {
+                Expr::Column(column) if has(column) => Ok(Transformed::yes(key(&part))),
+                _ => Ok(Transformed::no(part)),
+            });
+            rewritten.map(|rewritten| rewritten.data)
+        });
+        let filter = filter.collect::<Result<_>>()?;
+        let exprs = columns.iter().map(|expr| expr.clone().alias(name(expr)));
+        let keys = Projection::try_new(exprs.collect(), Arc::new(other))?;
+        Ok((LogicalPlan::Projection(keys), Self { on, filter }))
+    }
+
+    /// Those that no call of the chain is needed for, over its base: fewer of them keep more rows,
+    /// and are still right. `None` if too few are left.
+    fn below(self, chain: &Chain, plan: &LogicalPlan, keys: &LogicalPlan) -> Result<Option<Self>> {
+        let made: HashSet<Column> = chain.steps.iter().flat_map(Step::makes).collect();
+        let is_filtered = chain
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Filter(_)));
+        let schema = chain.base.schema();
+        // A predicate of the chain may keep from it the rows on which it would fail.
+        let is_free = |expr: &Expr, is_total: bool| {
+            owned(expr).is_disjoint(&made) && (!is_filtered || is_total)
+        };
+        let had_keys = !self.on.is_empty();
+        let mut below = Self {
+            on: Vec::new(),
+            filter: Vec::new(),
+        };
+        for (own, key) in self.on {
+            let own = chain.over_base(&own, plan.schema())?;
+            if is_free(&own, is_total(&own, schema.as_ref())) {
+                below.on.push((own, key));
+            }
+        }
+        let both = schema.join(keys.schema())?;
+        for conjunct in self.filter {
+            let conjunct = chain.over_side(&conjunct, plan.schema())?;
+            if is_free(&conjunct, is_total(&conjunct, &both)) {
+                below.filter.push(conjunct);
+            }
+        }
+        let is_enough = !below.is_empty() && below.on.is_empty() != had_keys;
+        Ok(is_enough.then_some(below))
+    }
+
+    /// The keys that are groups: a key of the groups is one of their rows.
+    fn below_groups(&self, aggregate: &Aggregate) -> Option<Self> {
+        if matches!(aggregate.group_expr[..], [Expr::GroupingSet(_)]) {
+            return None;
+        }
+        let group = |own: &Expr| match own {
+            Expr::Column(column) => {
+                let position = aggregate.schema.maybe_index_of_column(column)?;
+                Some(aggregate.group_expr.get(position)?.clone().unalias())
+            }
+            _ => None,
+        };
+        let on = self.on.iter();
+        let on = on.filter_map(|(own, key)| Some((group(own)?, key.clone())));
+        let on: Vec<(Expr, Expr)> = on.collect();
+        let filter = Vec::new();
+        (!on.is_empty()).then_some(Self { on, filter })
+    }
+
+    /// Those that read nothing but the side, beside the keys.
+    fn of_side(&self, side: &LogicalPlan, keys: &LogicalPlan) -> Self {
+        let has = |column: &Column| side.schema().maybe_index_of_column(column).is_some();
+        let is_known =
+            |column: &Column| has(column) || keys.schema().maybe_index_of_column(column).is_some();
+        let on = self.on.iter().filter(|(own, _)| {
+            let columns = owned(own);
+            !columns.is_empty() && columns.iter().all(has)
+        });
+        let on: Vec<(Expr, Expr)> = on.cloned().collect();
+        let filter = self.filter.iter();
+        let filter = filter.filter(|conjunct| owned(conjunct).iter().all(is_known));
+        let filter: Vec<Expr> = filter.cloned().collect();
+        let is_enough = on.is_empty() == self.on.is_empty();
+        match is_enough {
+            true => Self { on, filter },
+            false => Self {
+                on: Vec::new(),
+                filter: Vec::new(),
+            },
+        }
+    }
+
+    /// The columns of the keys that they read.
+    fn keys(&self, keys: &LogicalPlan) -> Vec<Column> {
+        let read = self.on.iter().map(|(_, key)| key).chain(&self.filter);
+        let read: HashSet<Column> = read.flat_map(owned).collect();
+        let mut columns = keys.schema().columns();
+        columns.retain(|column| read.contains(column));
+        columns
+    }
+
+    /// Whether a reduction has the same keys.
+    fn is_met_by(&self, on: &[(Expr, Expr)]) -> bool {
+        let named = |on: &[(Expr, Expr)]| -> Vec<(Expr, Expr)> {
+            let pairs = on.iter().map(|(own, key)| match key {
+                Expr::Column(column) => (own.clone(), ident(&column.name)),
+                other => (own.clone(), other.clone()),
+            });
+            pairs.collect()
+        };
+        named(&self.on) == named(on)
+    }
+}
+
+/// Whether the join is one that a side was reduced by.
+pub(super) fn is_reduction(join: &Join) -> bool {
+    join.join_type == JoinType::LeftSemi && is_keys(&join.right)
+}
+
+fn is_keys(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => alias.alias.table().starts_with(KEYS),
+        LogicalPlan::Projection(projection) => is_keys(&projection.input),
+        _ => false,
+    }
+}
+
+fn names_of(columns: Vec<Column>) -> Vec<String> {
+    let mut names: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The tables that a plan reads, but for those that only reduce it: no rule changes them.
+fn tables(plan: &LogicalPlan) -> Result<Vec<TableReference>> {
+    let (mut tables, mut open) = (Vec::new(), vec![plan]);
+    while let Some(plan) = open.pop() {
+        match plan {
+            LogicalPlan::TableScan(scan) => tables.push(scan.table_name.clone()),
+            LogicalPlan::Join(join) if is_reduction(join) => open.push(&join.left),
+            other => open.extend(other.inputs()),
+        }
+    }
+    tables.sort_unstable();
+    Ok(tables)
+}
+
+fn overlap(plan: &LogicalPlan, with: &[TableReference]) -> Result<bool> {
+    let mut found = false;
+    plan.apply(|plan| {
+        if let LogicalPlan::TableScan(scan) = plan {
+            found |= with.contains(&scan.table_name);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,77 @@
+//! Expressions that cannot fail.
+
+use datafusion_common::ExprSchema;
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_expr::expr::Cast;
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+use hypernodes_graph::reads;
+
+use crate::udf::NodeUdf;
+
+/// Whether the expression has a value on every row of this schema, so that it may stand where
+/// rows come that a predicate kept from it: it divides by nothing, casts nothing that does not
+/// fit, and calls no function. A node's call is the column that will stand for it.
+pub(crate) fn is_total(expr: &Expr, schema: &dyn ExprSchema) -> bool {
+    let mut total = true;
+    let walked = expr.apply(|part| {
+        total &= match part {
+            Expr::BinaryExpr(BinaryExpr { op, .. }) => is_total_operator(op),
+            Expr::Cast(Cast { expr, field }) => expr
+                .get_type(schema)
+                .is_ok_and(|from| reads(field.data_type(), &from)),
+            Expr::ScalarFunction(function) => {
+                if NodeUdf::find(&function.func).is_some() {
+                    return Ok(TreeNodeRecursion::Jump);
+                }
+                matches!(function.name(), "coalesce" | "nullif" | "nvl" | "nvl2")
+            }
+            Expr::Alias(_)
+            | Expr::Column(_)
+            | Expr::OuterReferenceColumn(..)
+            | Expr::Literal(..)
+            | Expr::Not(_)
+            | Expr::IsNull(_)
+            | Expr::IsNotNull(_)
+            | Expr::IsTrue(_)
+            | Expr::IsFalse(_)
+            | Expr::IsUnknown(_)
+            | Expr::IsNotTrue(_)
+            | Expr::IsNotFalse(_)
+            | Expr::IsNotUnknown(_)
+            | Expr::Negative(_)
+            | Expr::Between(_)
+            | Expr::Case(_)
+            | Expr::InList(_)
+            | Expr::Like(_)
+            | Expr::TryCast(_) => true,
+            _ => false,
+        };
+        Ok(match total {
+            true => TreeNodeRecursion::Continue,
+            false => TreeNodeRecursion::Stop,
+        })
+    });
+    walked.is_ok() && total
+}
+
+fn is_total_operator(op: &Operator) -> bool {
+    use Operator::{
+        And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Multiply, NotEq, Or,
+        Plus,
+    };
+    matches!(
+        op,
+        And | Or
+            | Eq
+            | NotEq
+            | Lt
+            | LtEq
+            | Gt
+            | GtEq
+            | IsDistinctFrom
+            | IsNotDistinctFrom
+            | Plus
+            | Minus
+            | Multiply
+    )
+}

@@ -1,0 +1,153 @@
+//! Joins of several kinds and depths: a call is made once for each row of its side that the
+//! joins and predicates leave.
+
+use super::cases::{Case, case, none, some};
+use super::fixture::{Data, Row, f, g};
+
+impl Data {
+    /// Whether some row of `s` is so.
+    fn any_s(&self, is_so: impl Fn(&Row) -> bool) -> bool {
+        self.s.iter().any(is_so)
+    }
+
+    /// Whether some row of `t` is so.
+    fn any_t(&self, is_so: impl Fn(&Row) -> bool) -> bool {
+        self.t.iter().any(is_so)
+    }
+}
+
+pub(super) fn sides() -> Vec<Case> {
+    vec![
+        // Joins that multiply the rows of a side.
+        case("select f(t.x), s.y from t cross join s", |d| {
+            none().f(d.n())
+        }),
+        case("select f(s.x), m(t.x) from t, s", |d| {
+            none().f(d.k()).m(d.n())
+        }),
+        case("select f(s.x), t.x from s join t on s.x < t.z", |d| {
+            none().f(d.s(|s| d.any_t(|t| s.x < t.z)))
+        }),
+        case(
+            "select sum(f(s.x)) from s join t on s.x < t.z and s.y > 3",
+            |d| none().f(d.s(|s| s.y > 3 && d.any_t(|t| s.x < t.z))),
+        ),
+        case(
+            "select s.x, f(s.x), t.y from s left join t on s.x = t.z",
+            |d| none().f(d.k()),
+        ),
+        case("select t.x, f(s.y) from t left join s on t.z = s.x", |d| {
+            none().f(d.s(|s| d.any_t(|t| t.z == s.x)))
+        }),
+        case(
+            "select t.x, f(s.y) from t left join s on t.z = s.x where f(s.y) > 5",
+            |d| none().f(d.s(|s| d.any_t(|t| t.z == s.x))),
+        ),
+        case(
+            "select t.x, f(s.y), g(t.y) from t full join s on t.z = s.x",
+            |d| none().f(d.k()).g(d.n()),
+        ),
+        // Of a side that is padded, rows that match nothing are called for too.
+        case(
+            "select t.x, s.x from s right join t on s.x = t.z and f(t.y) > 5 where t.y < {40}",
+            |d| none().f(d.t(|t| t.y < d.percent(40))),
+        ),
+        // Several joins.
+        case(
+            "select v.a from v join s s1 on v.x = s1.x join s s2 on v.x = s2.x where s1.y > 10 and s2.z < 5",
+            |d| {
+                none().f(d.t(|t| {
+                    d.any_s(|s| s.x == t.x && s.y > 10) && d.any_s(|s| s.x == t.x && s.z < 5)
+                }))
+            },
+        ),
+        case(
+            "select m(t.y) from t, s, s s2 where t.z = s.x and s.y = s2.x",
+            |d| none().m(d.t(|t| d.any_s(|s| t.z == s.x && d.any_s(|other| s.y == other.x)))),
+        ),
+        case(
+            "select m(a.z), count(*) from t a join t b on a.x = b.y join s c on b.z = c.x where c.y < 3 group by 1",
+            |d| none().m(d.t(|a| d.any_t(|b| a.x == b.y && d.any_s(|c| b.z == c.x && c.y < 3)))),
+        ),
+        case(
+            "select v.a, w.b from v join v2 w on v.y = w.x join s on w.y = s.x where v.a > 5",
+            |d| {
+                let joined = |v: &Row, w: &Row| v.y == w.x && d.any_s(|s| s.x == w.y);
+                // Each side is reduced by the other as it is without its calls.
+                none()
+                    .f(d.t(|v| d.any_t(|w| joined(v, w))) + d.t(|w| d.any_t(|v| joined(v, w))))
+                    .g(d.t(|w| some(w.x) && d.any_t(|v| joined(v, w))))
+            },
+        ),
+        // A column under the name of another that it is made of.
+        case("select x, a + 1 as a from v", |d| none().f(d.n())),
+        case("select x, coalesce(a, -7) as a, b as x2 from v", |d| {
+            none().f(d.n()).g(d.n())
+        }),
+        case(
+            "select q.x, q.a + 1 as a from (select x, f(x) a from t) q where q.a > 3",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select a, x + 1 as x from (select v.x, v.a * 2 as a from v join s on v.x = s.x) where a > 2",
+            |d| none().f(d.k()),
+        ),
+        // A predicate that DataFusion infers anew.
+        case(
+            "select m(q.e) from (select f(y) d, z as k, g(y) e from t) q join s u on q.k = u.x where u.x > q.d",
+            |d| {
+                let is_left = |t: &Row| f(t.y).is_some_and(|d| t.z > d);
+                none()
+                    .f(d.t(|t| d.any_s(|s| s.x == t.z)))
+                    .g(d.t(|t| d.any_s(|s| s.x == t.z) && is_left(t)))
+                    .m(d.t(|t| d.any_s(|s| s.x == t.z) && is_left(t)))
+            },
+        ),
+        // What is looked for, and by what.
+        case(
+            "select x from t where y < {5} and x in (select x from s where f(s.y) > 3)",
+            |d| none().f(d.s(|s| d.any_t(|t| t.x == s.x && t.y < d.percent(5)))),
+        ),
+        case(
+            "select x from t where y < {20} and exists (select 1 from s where s.x = t.x and f(s.y) > 3)",
+            |d| none().f(d.s(|s| d.any_t(|t| t.x == s.x && t.y < d.percent(20)))),
+        ),
+        case(
+            "select x from t where y < {20} and not exists (select 1 from s where s.x = t.x and f(s.y) > 3)",
+            |d| none().f(d.s(|s| d.any_t(|t| t.x == s.x && t.y < d.percent(20)))),
+        ),
+        case(
+            "select x from t where exists (select 1 from s where s.x = t.z and f(t.y) > s.y)",
+            |d| none().f(d.t(|t| d.any_s(|s| s.x == t.z))),
+        ),
+        // What might fail is not asked of rows that a predicate keeps from it.
+        case(
+            "select case when x = 0 then 0 when 100 / x > 5 then a end from v",
+            |d| none().f(d.t(|r| r.x > 0 && 100 / r.x > 5)),
+        ),
+        case(
+            "select case when x <> 0 then case when 100 / x > 5 then f(x) else 0 end else -1 end from t",
+            |d| none().f(d.t(|r| r.x > 0 && 100 / r.x > 5)),
+        ),
+        case(
+            "select sum(case when x = 0 then 0 when 100 / x > 5 then f(x) end) from t",
+            |d| none().f(d.t(|r| r.x > 0 && 100 / r.x > 5)),
+        ),
+        case(
+            "select v.k, v.a from (select 100 / x as k, f(y) a from t where g(x) > 1) v join s on v.k = s.x",
+            |d| none().g(d.n()).f(d.t(|r| g(r.x) > 1)),
+        ),
+        case(
+            "select k, a from (select 100 / x as k, f(y) a from t where g(x) > 1) v where k in (select x from s)",
+            |d| none().g(d.n()).f(d.t(|r| g(r.x) > 1)),
+        ),
+        case(
+            "select s.x from s where s.y > (select avg(f(t.x)) from t where t.z = s.z)",
+            |d| none().f(d.t(|t| d.any_s(|s| s.z == t.z))),
+        ),
+        case(
+            "select t.x, s.x from t join s on f(t.x) = s.x and t.y < s.y",
+            |d| none().f(d.n()),
+        ),
+    ]
+}
