@@ -19,15 +19,18 @@ impl Data {
 pub(super) fn sides() -> Vec<Case> {
     vec![
         // Joins that multiply the rows of a side.
-        case("select f(t.x), s.y from t cross join s", |d| {
-            none().f(d.n())
-        }),
-        case("select f(s.x), m(t.x) from t, s", |d| {
-            none().f(d.k()).m(d.n())
-        }),
-        case("select f(s.x), t.x from s join t on s.x < t.z", |d| {
-            none().f(d.s(|s| d.any_t(|t| s.x < t.z)))
-        }),
+        case(
+            "select sum(f(t.x)), sum(s.y) from t cross join s where s.x < 30",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select sum(f(s.x) - m(t.x)) from t, s where s.x < 30",
+            |d| none().f(d.s(|s| s.x < 30)).m(d.n()),
+        ),
+        case(
+            "select s.x, count(f(s.x)) from s join t on s.x < t.z where s.x < 30 group by s.x",
+            |d| none().f(d.s(|s| s.x < 30 && d.any_t(|t| s.x < t.z))),
+        ),
         case(
             "select sum(f(s.x)) from s join t on s.x < t.z and s.y > 3",
             |d| none().f(d.s(|s| s.y > 3 && d.any_t(|t| s.x < t.z))),
