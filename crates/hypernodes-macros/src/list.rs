@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, Result, Token};
+use syn::{Expr, Result, Token};
 
 use crate::generate::home;
 
@@ -13,16 +13,16 @@ pub(crate) fn nodes(items: TokenStream) -> Result<TokenStream> {
     let krate = home();
     let items = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(items)?;
     let items = items.iter().map(|item| match item {
-        Expr::Path(path) => Ok(quote_spanned! { path.span() => <#path as #krate::NodeFunction>::node() }),
-        Expr::Paren(paren) => {
-            let inner = &paren.expr;
-            Ok(quote_spanned! { inner.span() => #krate::Node::from(#inner) })
+        Expr::Path(path) => {
+            quote_spanned! { path.span() => <#path as #krate::NodeFunction>::node() }
         }
-        other => {
-            let message = "write the name of a `#[node]` function, or an expression that makes a node in parentheses";
-            Err(Error::new(other.span(), message))
-        }
+        // Parentheses tell a variable from a function.
+        Expr::Paren(paren) => node(&krate, &paren.expr),
+        other => node(&krate, other),
     });
-    let items = items.collect::<Result<Vec<_>>>()?;
     Ok(quote! { ::std::vec![#(#items),*] })
+}
+
+fn node(krate: &TokenStream, made: &Expr) -> TokenStream {
+    quote_spanned! { made.span() => #krate::Node::from(#made) }
 }

@@ -154,7 +154,7 @@ fn selected(pipeline: &Pipeline, select: Option<Vec<String>>) -> Result<Pipeline
     let pipeline = pipeline.clone();
     match select {
         None => Ok(pipeline),
-        Some(names) => pipeline.select(names.iter().map(String::as_str)),
+        Some(names) => pipeline.select(names),
     }
 }
 

@@ -105,7 +105,7 @@ pub struct Output {
 /// A function that `#[node]` made a node of: the type that has the function's name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `#[node]` function",
-    note = "put `#[node]` on the function, or an expression that makes a node in parentheses: `nodes![(Node::map(…))]`"
+    note = "put `#[node]` on the function; an expression that makes a node stands as it is, `nodes![inner.as_node()]`, and a variable in parentheses, `nodes![(inner)]`"
 )]
 pub trait NodeFunction {
     /// The node.
@@ -486,13 +486,17 @@ fn dual_faults(single: &Node, batch: &Node) -> Vec<String> {
     faults
 }
 
-/// One name, or several.
+/// One name, or several: `"a"`, `["a", "b"]`, a `Vec` or slice of text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a name nor several",
+    note = "give `\"a\"`, `[\"a\", \"b\"]`, or a `Vec` or slice of text"
+)]
 pub trait Names {
     /// The names.
     fn names(&self) -> Vec<&str>;
 }
 
-impl Names for &str {
+impl Names for str {
     fn names(&self) -> Vec<&str> {
         vec![self]
     }
@@ -507,6 +511,24 @@ impl Names for String {
 impl<const N: usize> Names for [&str; N] {
     fn names(&self) -> Vec<&str> {
         self.to_vec()
+    }
+}
+
+impl<S: AsRef<str>> Names for [S] {
+    fn names(&self) -> Vec<&str> {
+        self.iter().map(AsRef::as_ref).collect()
+    }
+}
+
+impl<S: AsRef<str>> Names for Vec<S> {
+    fn names(&self) -> Vec<&str> {
+        self.as_slice().names()
+    }
+}
+
+impl<T: Names + ?Sized> Names for &T {
+    fn names(&self) -> Vec<&str> {
+        T::names(self)
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::array::ArrayRef;
 
 use super::{Graph, Pipeline};
 use crate::kernel::Call;
-use crate::node::{Node, SharedParameter};
+use crate::node::{Names, Node, SharedParameter};
 use crate::shared::SharedValue;
 use crate::value::{InputValue, Inputs, reads};
 use crate::{BoxError, Error, ErrorKind, Result, hint};
@@ -49,12 +49,15 @@ impl Pipeline {
         Ok(self)
     }
 
-    /// The same pipeline without the values of these inputs; a name that is not bound is
-    /// ignored.
+    /// The same pipeline without the values of these inputs: `.unbind("x")` or
+    /// `.unbind(["x", "y"])`. A name that is not bound is ignored.
     #[must_use]
-    pub fn unbind<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn unbind(mut self, names: impl Names) -> Self {
         let bound = &mut Arc::make_mut(&mut self.0).bound;
-        names.into_iter().for_each(|name| bound.remove(name));
+        names
+            .names()
+            .into_iter()
+            .for_each(|name| bound.remove(name));
         self
     }
 

@@ -16,7 +16,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::engine::Engine;
-use crate::node::{Node, Output};
+use crate::node::{Names, Node, Output};
 use crate::shared::SharedValue;
 use crate::value::Inputs;
 use crate::{Error, ErrorKind, Result, hint};
@@ -157,15 +157,15 @@ impl Pipeline {
         self.0.listed.iter().flat_map(Node::outputs)
     }
 
-    /// The same pipeline giving only these outputs, in this order: only what they need is run
-    /// and asked for. A name that comes twice counts once.
+    /// The same pipeline giving only these outputs, in this order: `.select("a")` or
+    /// `.select(["a", "b"])`. Only what they need is run and asked for. A name that comes twice counts once.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a name that is no output, with all that are.
-    pub fn select<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+    pub fn select(mut self, names: impl Names) -> Result<Self> {
         let mut outputs: Vec<Output> = Vec::new();
         let mut faults = Vec::new();
-        for name in names {
+        for name in names.names() {
             let found = self.available_outputs().find(|output| output.name == name);
             match found {
                 Some(output) if !outputs.contains(output) => outputs.push(output.clone()),

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field};
 use super::Pipeline;
 use crate::hint;
 use crate::kernel::Call;
-use crate::node::{Identity, Node, Output, Parameter};
+use crate::node::{Identity, Names, Node, Output, Parameter};
 use crate::value::InputValue;
 
 /// How columns that are mapped over go together.
@@ -62,7 +62,7 @@ impl Pipeline {
     /// let mapped = inner.as_node()
     ///     .input_mapping([("xs", "x")])
     ///     .output_mapping([("doubled", "all")])
-    ///     .map_over(["xs"]);
+    ///     .map_over("xs");
     /// let outer = Pipeline::new([mapped.into(), total])?;
     /// assert_eq!(outer.inputs()[0].name, "xs");
     /// # Ok::<(), hypernodes_graph::Error>(())
@@ -109,13 +109,13 @@ impl AsNode {
         self
     }
 
-    /// Runs the pipeline for each item of these lists, named as the outer pipeline names them;
-    /// each output becomes a list of as many items. The other inputs are the same for each item
+    /// Runs the pipeline for each item of a list, or of several: `.map_over("xs")`,
+    /// `.map_over(["xs", "ys"])`, named as the outer pipeline names them; each output becomes a list of as many items. The other inputs are the same for each item
     /// of a row. An empty list gives empty lists, a null list null ones, and neither calls
     /// anything.
-    pub fn map_over<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn map_over(mut self, names: impl Names) -> Self {
         let over = self.over.get_or_insert_default();
-        over.extend(names.into_iter().map(str::to_owned));
+        over.extend(names.names().into_iter().map(str::to_owned));
         self
     }
 
@@ -234,11 +234,12 @@ impl From<AsNode> for Node {
         let lists = as_node.over.unwrap_or_default();
         // The order of the lists is the order of the product.
         inputs.sort_by_key(|(outer, _)| lists.iter().position(|over| over == outer));
-        let pipeline = match as_node
-            .pipeline
-            .clone()
-            .select(outputs.iter().map(|(inner, _)| inner.as_str()))
-        {
+        let pipeline = match as_node.pipeline.clone().select(
+            outputs
+                .iter()
+                .map(|(inner, _)| inner.as_str())
+                .collect::<Vec<_>>(),
+        ) {
             Ok(pipeline) => pipeline,
             // An unknown output, which is among the faults.
             Err(_) => as_node.pipeline.clone(),
@@ -301,7 +302,7 @@ pub(crate) fn narrowed(node: &Node, needed: &BTreeSet<&str>) -> Node {
     let kept: Vec<_> = made
         .filter(|(outer, _)| needed.contains(outer.name.as_str()))
         .collect();
-    let inner = kept.iter().map(|(_, inner)| inner.name.as_str());
+    let inner: Vec<_> = kept.iter().map(|(_, inner)| inner.name.as_str()).collect();
     let Ok(pipeline) = nested.pipeline.clone().select(inner) else {
         return node.clone();
     };

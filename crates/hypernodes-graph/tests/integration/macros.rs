@@ -160,7 +160,7 @@ fn async_functions_borrow_columns_and_shared_values() {
 fn a_function_is_one_definition_however_often_it_is_named() {
     let again = || nodes![cleaned].remove(0).identity();
     assert_eq!(again(), again());
-    let closure = || nodes![(Node::map("y", ["x"], |x: i64| x))].remove(0);
+    let closure = || nodes![Node::map("y", ["x"], |x: i64| x)].remove(0);
     assert_ne!(closure().identity(), closure().identity());
 }
 

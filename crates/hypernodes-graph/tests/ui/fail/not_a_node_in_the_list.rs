@@ -9,4 +9,6 @@ fn plain(x: i64) -> i64 {
 fn main() {
     nodes![1 + 2];
     nodes![plain];
+    let variable = 1;
+    nodes![variable];
 }

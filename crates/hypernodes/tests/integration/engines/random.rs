@@ -169,7 +169,7 @@ impl Level {
         if !self.selected.is_empty() {
             let selected = self.selected.iter();
             let selected = selected.map(|choice| available[choice % available.len()].as_str());
-            pipeline = pipeline.select(selected)?;
+            pipeline = pipeline.select(selected.collect::<Vec<_>>())?;
         }
         let made = known.into_iter().skip(INPUTS.len());
         Ok((pipeline, made.collect()))
