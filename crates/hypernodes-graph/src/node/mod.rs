@@ -20,7 +20,7 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::kernel::Call;
 use crate::pipeline::narrowed;
-use crate::value::{ColumnArray, FromColumn, IntoColumn, reads};
+use crate::value::{ColumnArray, FromColumn, IntoColumn, fit};
 use crate::{Pipeline, hint};
 
 pub use declared::Declared;
@@ -382,15 +382,10 @@ impl Node {
         let names = parameters.iter().map(|known| known.name.clone());
         let names: Vec<String> = names.collect();
         match parameters.iter_mut().find(|known| known.name == name) {
-            Some(known) if reads(&known.data_type, value.data_type()) => {
-                known.default = Some(value);
-            }
-            Some(known) => {
-                let (wanted, given) = (&known.data_type, value.data_type());
-                faults.push(format!(
-                    "the default of {name:?} is {given}, and it reads {wanted}"
-                ));
-            }
+            Some(known) => match fit(&value, &known.data_type) {
+                Ok(value) => known.default = Some(value),
+                Err(why) => faults.push(format!("the default of {name:?} is {why}")),
+            },
             None => {
                 let hint = hint(name, names.iter().map(String::as_str));
                 faults.push(format!(

@@ -10,7 +10,7 @@ use super::{Graph, Pipeline};
 use crate::kernel::Call;
 use crate::node::{Names, Node, SharedParameter};
 use crate::shared::SharedValue;
-use crate::value::{InputValue, Inputs, reads};
+use crate::value::{InputValue, Inputs};
 use crate::{BoxError, Error, ErrorKind, Result, hint};
 
 impl Pipeline {
@@ -24,7 +24,7 @@ impl Pipeline {
     /// [`ErrorKind::InvalidInput`], with every fault at once: a name that is no input, a value of
     /// another type.
     pub fn bind(mut self, inputs: Inputs) -> Result<Self> {
-        let mut faults = Vec::new();
+        let (mut faults, mut fitted) = (Vec::new(), Inputs::default());
         for (name, value) in inputs.iter() {
             let Some(input) = self.inputs().iter().find(|input| input.name == name) else {
                 let names = self.inputs().iter().map(|input| input.name.as_str());
@@ -32,12 +32,9 @@ impl Pipeline {
                 faults.push(format!("the pipeline has no input {name:?} to bind{hint}"));
                 continue;
             };
-            let given = value.data_type();
-            let wanted = &input.data_type;
-            if !reads(wanted, given) && !value.is_list_of(wanted) {
-                faults.push(format!(
-                    "{name:?} is {given}, and the pipeline reads it as {wanted}"
-                ));
+            match value.fitted(&input.data_type) {
+                Ok(value) => fitted = fitted.with(name, value),
+                Err(why) => faults.push(format!("{name:?} is {why}")),
             }
         }
         if !faults.is_empty() {
@@ -45,7 +42,7 @@ impl Pipeline {
             return Err(error.with_context("pipeline", self.name()));
         }
         let bound = &mut Arc::make_mut(&mut self.0).bound;
-        *bound = std::mem::take(bound).merged(inputs);
+        *bound = std::mem::take(bound).merged(fitted);
         Ok(self)
     }
 

@@ -105,6 +105,40 @@ pub(super) fn strictly(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, 
     cast_with_options(array, wanted, &options)
 }
 
+/// Values that are given to a pipeline, as `wanted` reads them: what [`reads`] allows as it is,
+/// and integers as any number that holds each of them, as the type of `3` is nobody's choice.
+///
+/// # Errors
+/// In words, for what follows the name of the input, if they cannot be read.
+pub(crate) fn fit(given: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, String> {
+    if reads(wanted, given.data_type()) {
+        return Ok(Arc::clone(given));
+    }
+    let told = format!(
+        "{}, and the pipeline reads it as {wanted}",
+        given.data_type()
+    );
+    if !counts(wanted, given.data_type()) {
+        return Err(told);
+    }
+    let read = strictly(given, wanted);
+    let back = read.and_then(|read| Ok((strictly(&read, given.data_type())?, read)));
+    match back {
+        Ok((back, read)) if &back == given => Ok(read),
+        _ => Err(format!("{told}, which does not hold every value of it")),
+    }
+}
+
+/// Whether integers, or lists of them, are given for numbers.
+fn counts(wanted: &DataType, given: &DataType) -> bool {
+    match (wanted, given) {
+        (DataType::List(wanted), DataType::List(given)) => {
+            counts(wanted.data_type(), given.data_type())
+        }
+        _ => wanted.is_numeric() && given.is_integer(),
+    }
+}
+
 fn list(list: &ListArray, item: &Field) -> Result<ArrayRef, ArrowError> {
     let items = conform(list.values(), item.data_type())?;
     let item = item.clone().with_data_type(items.data_type().clone());

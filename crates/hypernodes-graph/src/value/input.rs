@@ -5,13 +5,15 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array, new_empty_array,
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, UInt64Array,
+    new_empty_array,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use super::{IntoColumn, Unwritable, reads};
+use super::{IntoColumn, ListItem, Unwritable, fit};
 use crate::{Error, ErrorKind, MapMode, Pipeline, Result, hint};
 
 /// One input: an item, or a column of items.
@@ -34,17 +36,46 @@ impl InputValue {
         }
     }
 
-    /// Whether it is one list, whose items can be read as `wanted`.
-    pub(crate) fn is_list_of(&self, wanted: &DataType) -> bool {
-        matches!((self, self.data_type()), (Self::Item(_), DataType::List(item)) if reads(wanted, item.data_type()))
+    /// The same as `wanted` reads it, or one list as a list of what `wanted` reads.
+    pub(crate) fn fitted(&self, wanted: &DataType) -> Result<Self, String> {
+        match self {
+            Self::Item(item) => {
+                let list = || DataType::List(Arc::new(Field::new_list_field(wanted.clone(), true)));
+                let fitted = fit(item, wanted);
+                let fitted = fitted.or_else(|why| fit(item, &list()).map_err(|_| why));
+                fitted.map(Self::Item)
+            }
+            Self::Column(column) => match (fit(column, wanted), one_list(column, wanted)) {
+                (Err(_), Some(list)) => Ok(Self::Item(list)),
+                (fitted, _) => fitted.map(Self::Column),
+            },
+            Self::Unwritable(_) => Ok(self.clone()),
+        }
     }
+}
+
+/// The items of a column as one list, if that is what `wanted` reads.
+fn one_list(items: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
+    let DataType::List(item) = wanted else {
+        return None;
+    };
+    let items = fit(items, item.data_type()).ok()?;
+    let field = Arc::new(Field::new_list_field(items.data_type().clone(), true));
+    let list = ListArray::try_new(
+        field,
+        OffsetBuffer::from_lengths([items.len()]),
+        items,
+        None,
+    );
+    list.ok().map(|list| Arc::new(list) as ArrayRef)
 }
 
 /// What can be given as an input: an item of any column type, or a column: an array, a slice or
 /// a range of items, what [`items`] makes of an iterator, an Arrow array, or an Arrow column in
 /// chunks.
 ///
-/// A `Vec` is an item, a list; mapped over, it is a column.
+/// A `Vec` is an item, a list; mapped over, it is a column. Any other column is one list where
+/// it is not mapped over and the pipeline reads a list.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an item nor a column",
     note = "give a number, text, bytes, a `Vec`, array, slice or range of them, `items(…)` of an iterator, or an Arrow array"
@@ -79,24 +110,22 @@ impl<T: IntoColumn + Clone, const N: usize> IntoInput for &[T; N] {
     }
 }
 
-/// A slice of bytes is an item, so each other type has its own implementation.
-macro_rules! slices {
-    ($($item:ty),* $(,)?) => {$(
-        impl IntoInput for &[$item] {
-            fn into_input(self) -> InputValue {
-                items(self.iter().cloned())
-            }
-        }
-
-        impl IntoInput for &[Option<$item>] {
-            fn into_input(self) -> InputValue {
-                items(self.iter().cloned())
-            }
-        }
-    )*};
+/// Of all items but bytes: a slice of bytes is an item.
+impl<T: IntoColumn + ListItem + Clone> IntoInput for &[T] {
+    fn into_input(self) -> InputValue {
+        items(self.iter().cloned())
+    }
 }
 
-slices! { bool, i8, i16, i32, i64, u16, u32, u64, f32, f64, String, &str }
+impl<T> IntoInput for &Vec<T>
+where
+    T: Clone,
+    Vec<T>: IntoColumn,
+{
+    fn into_input(self) -> InputValue {
+        self.clone().into_input()
+    }
+}
 
 impl<T> IntoInput for Range<T>
 where
@@ -235,18 +264,21 @@ impl Inputs {
                 },
                 (InputValue::Column(column), true) => Arc::clone(column),
                 (InputValue::Item(item), false) => Arc::clone(item),
-                (InputValue::Column(_), false) => {
-                    faults.push(format!("{name:?} is a column; map over it"));
+                (InputValue::Column(column), false) => match one_list(column, &input.data_type) {
+                    Some(list) => list,
+                    None => {
+                        faults.push(format!("{name:?} is a column; map over it"));
+                        continue;
+                    }
+                },
+            };
+            let given = match fit(&given, &input.data_type) {
+                Ok(given) => given,
+                Err(why) => {
+                    faults.push(format!("{name:?} is {why}"));
                     continue;
                 }
             };
-            if !reads(&input.data_type, given.data_type()) {
-                let (given, wanted) = (given.data_type(), &input.data_type);
-                faults.push(format!(
-                    "{name:?} is {given}, and the pipeline reads it as {wanted}"
-                ));
-                continue;
-            }
             let is_own = self.0.contains_key(name);
             match mapped || (over.is_empty() && is_own && !input.constant) {
                 true if mapped && input.constant => faults.push(format!(

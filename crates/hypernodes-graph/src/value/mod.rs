@@ -30,6 +30,7 @@ use crate::columns::Failure;
 
 pub(crate) use array::downcast;
 pub use array::{BatchOutput, ColumnArray, UtcTimestampArray};
+pub(crate) use conform::fit;
 pub use conform::{conform, meet, reads};
 pub use decimal::{Decimal, DecimalArray};
 pub use input::{InputValue, Inputs, IntoInput, items};

@@ -146,6 +146,7 @@ async fn m10_a_column_is_anything_that_has_items() -> Result<()> {
             inputs! { x: [1_i64, 2, 3] },
             inputs! { x: &[1_i64, 2, 3] },
             inputs! { x: listed.clone() },
+            inputs! { x: &listed },
             inputs! { x: &listed[..] },
             inputs! { x: 1_i64..4 },
             inputs! { x: 1_i64..=3 },
@@ -170,6 +171,70 @@ async fn m10_a_column_is_anything_that_has_items() -> Result<()> {
         assert_eq!(text, "\"x\" is one item, and cannot be mapped over");
         let text = message(pipeline.run(inputs! { x: [3_i64] }).on(&*engine).await);
         assert_eq!(text, "\"x\" is a column; map over it");
+    }
+    Ok(())
+}
+
+/// The largest `k` of a list, and how many were asked for.
+#[node(outputs = ["sum", "asked"])]
+fn largest(xs: &[u64], k: usize, #[default(1.0)] weight: f32) -> (f64, usize) {
+    let mut sorted = xs.to_vec();
+    sorted.sort_unstable_by(|left, right| right.cmp(left));
+    let sum: u64 = sorted.iter().take(k).sum();
+    (sum as f64 * f64::from(weight), k)
+}
+
+#[tokio::test]
+async fn given_integers_are_read_as_any_number_that_holds_each_of_them() -> Result<()> {
+    let pipeline = Pipeline::new(nodes![largest])?;
+    for engine in engines()? {
+        let given = inputs! { xs: vec![1, 3, 2], k: 2, weight: 3 };
+        let made = pipeline.run(given).on(&*engine).await?;
+        assert_eq!(made.get::<f64>("sum")?, 15.0);
+        let given = inputs! { xs: [vec![1, 2], vec![]], k: 1..3 };
+        let made = pipeline.map(given).over(["xs", "k"]).on(&*engine).await?;
+        assert_eq!(made.column::<f64>("sum")?, [2.0, 0.0]);
+        let bound = pipeline
+            .clone()
+            .bind(inputs! { k: vec![2, 1], xs: vec![7, 8] })?;
+        let made = bound.map(inputs! {}).over("k").on(&*engine).await?;
+        assert_eq!(made.column::<f64>("sum")?, [15.0, 8.0]);
+    }
+    let beyond = "which does not hold every value of it";
+    for (given, expected) in [
+        (inputs! { xs: vec![1], k: -1 }, beyond),
+        (inputs! { xs: vec![1, -1], k: 1 }, beyond),
+        (inputs! { xs: vec![1], k: 1, weight: i64::MAX }, beyond),
+        (
+            inputs! { xs: vec![1], k: 1.0 },
+            "\"k\" is Float64, and the pipeline reads it as UInt64",
+        ),
+    ] {
+        let text = message(pipeline.clone().bind(given.clone()));
+        assert!(text.contains(expected), "{text}");
+        let text = message(pipeline.run(given).await);
+        assert!(text.contains(expected), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_column_that_is_not_mapped_over_is_one_list() -> Result<()> {
+    let pipeline = Pipeline::new(nodes![largest])?;
+    for engine in engines()? {
+        let made = pipeline
+            .run(inputs! { xs: [5, 6], k: 1 })
+            .on(&*engine)
+            .await?;
+        assert_eq!(made.get::<f64>("sum")?, 6.0);
+        let given = inputs! { xs: 1_u64..=3, k: [1, 2] };
+        let made = pipeline.map(given).over("k").on(&*engine).await?;
+        assert_eq!(made.column::<f64>("sum")?, [3.0, 5.0]);
+        let bound = pipeline.clone().bind(inputs! { xs: [5, 6] })?;
+        let made = bound.run(inputs! { k: 2 }).on(&*engine).await?;
+        assert_eq!(made.get::<f64>("sum")?, 11.0);
+        let text = message(pipeline.run(inputs! { xs: ["a"], k: 1 }).await);
+        assert_eq!(text, "\"xs\" is a column; map over it");
     }
     Ok(())
 }

@@ -166,7 +166,7 @@ fn n09_a_default_of_another_type_or_parameter_is_refused() {
     let node = || Node::map("y", ["count"], |count: i64| count);
     let text = message(Pipeline::new([node().with_default("count", "three")]));
     assert!(
-        text.contains("the default of \"count\" is Utf8, and it reads Int64"),
+        text.contains("the default of \"count\" is Utf8, and the pipeline reads it as Int64"),
         "{text}"
     );
     let text = message(Pipeline::new([node().with_default("cuont", 3_i64)]));
