@@ -2,7 +2,7 @@
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{Ident, ItemFn, Lifetime, LitStr, Type};
@@ -35,7 +35,7 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
              ..
          }| {
             let reading = reading(*constant);
-            let at_home = with_lifetimes(written, "'static");
+            let at_home = held(&krate, written, "'static");
             quote_spanned! { written.span() => #krate::#reading::<#at_home>(#name) }
         },
     );
@@ -132,8 +132,12 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
         };
         let index = *counter;
         *counter += 1;
-        let read = with_lifetimes(written, "'_");
+        let read = held(krate, written, "'_");
         let span = written.span();
+        let lent = |held: TokenStream| match referent(krate, written) {
+            Some(referent) => quote_spanned!(span => #referent::lend(&#held)),
+            None => held,
+        };
         let (read, argument) = match (shared, is_async, batch) {
             (true, true, _) => (
                 quote!(#krate::resource(&shared, #index).await?),
@@ -145,7 +149,7 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
             ),
             (false, true, _) => (
                 quote_spanned!(span => #krate::argument::<#read>(&arrays, #index, row)?),
-                quote!(#variable),
+                lent(quote!(#variable)),
             ),
             (false, false, true) if *constant => (
                 quote_spanned!(span => columns.constant::<#read>(#index)?),
@@ -157,7 +161,7 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
             ),
             (false, false, false) => (
                 quote_spanned!(span => columns.reader::<#read>(#index)?),
-                quote!(#variable.get(row)?),
+                lent(quote!(#variable.get(row)?)),
             ),
         };
         reads.push(quote! { let #variable = #read; });
@@ -206,6 +210,27 @@ fn declared(krate: &TokenStream, options: &Options) -> TokenStream {
     let all = pure.is_some() && cost.is_some() && dedup.is_some();
     let rest = (!all).then(|| quote!(..::std::default::Default::default()));
     quote!(#krate::Declared { #pure #cost #dedup #rest })
+}
+
+/// What a parameter `&T` refers to, as a `Referent`.
+fn referent(krate: &TokenStream, written: &Type) -> Option<TokenStream> {
+    let reference = match written {
+        Type::Reference(reference) if reference.mutability.is_none() => reference,
+        _ => return None,
+    };
+    let referent = with_lifetimes(&reference.elem, "'static");
+    Some(quote_spanned!(referent.span() => <#referent as #krate::Referent>))
+}
+
+/// What is read from a column for a parameter.
+fn held(krate: &TokenStream, written: &Type, life: &str) -> TokenStream {
+    match referent(krate, written) {
+        Some(referent) => {
+            let life = Lifetime::new(life, Span::call_site());
+            quote_spanned!(written.span() => #referent::Held<#life>)
+        }
+        None => with_lifetimes(written, life).into_token_stream(),
+    }
 }
 
 /// The type with every lifetime, written or left out, replaced.

@@ -23,7 +23,8 @@ pub use hypernodes_macros::{node, nodes};
 /// struct. `#[column(name = "…")]` names its column, if not as the field. A struct with a
 /// lifetime borrows from the column: `&'a str`, `&'a [f64]`. A column is read by the names of
 /// the fields, in any order, and may have more of them. `Option<Self>` sees a null struct; a
-/// null in a field that is no `Option` is an error that names it. `Vec<Self>` is a list.
+/// null in a field that is no `Option` is an error that names it. `Vec<Self>` is a list. A
+/// function with `#[node]` may take a struct that borrows nothing as `&Self`, a list as `&[Self]`.
 ///
 /// With `#[node(outputs = ["a", "b"])]` the fields of what a function returns, or the parts of a
 /// tuple, are a column each.

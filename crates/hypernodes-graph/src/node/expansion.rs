@@ -12,7 +12,7 @@ use crate::value::{BatchOutput, ColumnArray};
 use crate::{Identity, Parameter, SharedParameter, SharedValue};
 
 pub use super::function::{argument, settle};
-pub use crate::value::{FieldColumn, StructBuilder, field_written, struct_type};
+pub use crate::value::{FieldColumn, Referent, StructBuilder, field_written, struct_type};
 pub use crate::{
     Declared, FromColumn, IntoColumn, ListItem, Node, NodeFunction, NodeOutput, Owned, Settings,
     StructColumn, Unreadable, Unwritable,

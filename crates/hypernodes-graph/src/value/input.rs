@@ -117,6 +117,12 @@ impl<T: IntoColumn + ListItem + Clone> IntoInput for &[T] {
     }
 }
 
+impl IntoInput for &String {
+    fn into_input(self) -> InputValue {
+        self.as_str().into_input()
+    }
+}
+
 impl<T> IntoInput for &Vec<T>
 where
     T: Clone,

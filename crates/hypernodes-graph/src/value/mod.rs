@@ -13,6 +13,7 @@ mod list;
 mod map;
 mod option;
 mod primitive;
+mod referent;
 mod structure;
 mod temporal;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use input::{InputValue, Inputs, IntoInput, items};
 pub use json::Json;
 pub use list::{ListColumn, ListItem};
 pub use map::MapColumn;
+pub use referent::Referent;
 pub use structure::{FieldColumn, StructBuilder, StructColumn, field_written, struct_type};
 pub use temporal::{DateColumn, TicksColumn};
 pub use text::{BytesColumn, TextColumn};
@@ -86,7 +88,8 @@ pub trait FromColumn<'a>: Sized {
     message = "`{Self}` cannot be read from a column",
     label = "not a column type that borrows nothing",
     note = "a number or bool is taken by value, text as `String`, bytes as `Vec<u8>`, a list as a `Vec`; `Option` of any sees nulls",
-    note = "a struct of columns is one by `#[derive(Column)]`"
+    note = "a struct of columns is one by `#[derive(Column)]`",
+    note = "a model, client or other resource is a `&T` parameter marked `#[shared]`"
 )]
 pub trait Owned: for<'a> FromColumn<'a> + Send + 'static {}
 

@@ -60,6 +60,58 @@ fn nested_lists(id: i64) -> Vec<Vec<String>> {
     vec![vec![id.to_string()], vec![]]
 }
 
+#[node]
+fn title(document: &Document) -> String {
+    let title = document.text.split(' ').next();
+    title.unwrap_or_default().to_owned()
+}
+
+#[node]
+async fn page(document: &Document, pages: &[Option<i64>], number: &usize) -> Option<i64> {
+    tokio::task::yield_now().await;
+    assert_eq!(document.pages, pages);
+    pages.get(*number).copied().flatten()
+}
+
+#[node]
+fn mentioned(documents: &[Document], words: &[&str], stops: &Vec<String>) -> usize {
+    let texts = documents.iter().flat_map(|known| known.text.split(' '));
+    let mentioned = texts.filter(|word| words.contains(word));
+    mentioned
+        .filter(|word| !stops.iter().any(|stop| stop == word))
+        .count()
+}
+
+#[node]
+fn known(counts: &BTreeMap<String, i64>, words: &[String], text: &String) -> bool {
+    words
+        .iter()
+        .any(|word| counts.contains_key(word) && text.contains(word))
+}
+
+#[tokio::test]
+async fn t02_arguments_are_taken_by_reference() -> Result<()> {
+    let pipeline = Pipeline::new(nodes![title, page, mentioned, counts, known])?;
+    let text = |text: &str| document(7, text);
+    for engine in engines()? {
+        let given = inputs! {
+            document: [Some(text("a title")), None, Some(text(""))],
+            documents: [vec![text("a b"), text("c")], vec![], vec![text("stop a")]],
+            pages: vec![Some(7), None], number: 0, words: ["a", "stop"], stops: ["stop"],
+            text: &String::from("a b"),
+        };
+        let made = pipeline.map(given).over(["document", "documents"]);
+        let made = made.on(&*engine).await?;
+        let titles: Vec<Option<&str>> = made.column("title")?;
+        assert_eq!(titles, [Some("a"), None, Some("")]);
+        let pages: Vec<Option<i64>> = made.column("page")?;
+        assert_eq!(pages, [Some(7), None, Some(7)]);
+        assert_eq!(made.column::<usize>("mentioned")?, [1, 0, 1]);
+        assert_eq!(made.column::<bool>("known")?, [true; 3]);
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn t02_d07_structs_and_lists_of_them_pass_between_nodes_and_nested_maps() -> Result<()> {
     let each = Pipeline::new(nodes![document, scored])?.as_node();
