@@ -27,9 +27,7 @@ impl Pipeline {
         let (mut faults, mut fitted) = (Vec::new(), Inputs::default());
         for (name, value) in inputs.iter() {
             let Some(input) = self.inputs().iter().find(|input| input.name == name) else {
-                let names = self.inputs().iter().map(|input| input.name.as_str());
-                let hint = hint(name, names);
-                faults.push(format!("the pipeline has no input {name:?} to bind{hint}"));
+                faults.push(self.no_input(name));
                 continue;
             };
             match value.fitted(&input.data_type) {
@@ -168,6 +166,18 @@ impl Pipeline {
         }
         Arc::make_mut(&mut self.0).share(name, &value);
         Ok(self)
+    }
+
+    /// What is told of a value that is given to no input.
+    pub(crate) fn no_input(&self, name: &str) -> String {
+        let mut takers = Vec::new();
+        self.takers(&mut takers);
+        if takers.iter().any(|(_, taker)| taker.name == name) {
+            return format!("{name:?} is a shared value; give it by `bind_shared({name:?}, …)`");
+        }
+        let names = self.inputs().iter().map(|input| input.name.as_str());
+        let hint = hint(name, names);
+        format!("the pipeline has no input {name:?}{hint}")
     }
 
     /// The nodes that take shared values, those of nested pipelines included where the value is

@@ -78,7 +78,8 @@ fn one_list(items: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
 /// it is not mapped over and the pipeline reads a list.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an item nor a column",
-    note = "give a number, text, bytes, a `Vec`, array, slice or range of them, `items(…)` of an iterator, or an Arrow array"
+    note = "give a number, text, bytes, a struct with `#[derive(Column)]`, a `Vec`, array, slice or range of them, `items(…)` of an iterator, or an Arrow array",
+    note = "a model, client or other resource is given by `Pipeline::bind_shared`"
 )]
 pub trait IntoInput {
     /// The input.
@@ -324,10 +325,7 @@ impl Inputs {
             let made = whole.available_outputs().any(|output| output.name == *name);
             faults.push(match made {
                 true => format!("{name:?} is an output of the pipeline, and cannot be given"),
-                false => {
-                    let names = pipeline.inputs().iter().map(|input| input.name.as_str());
-                    format!("the pipeline has no input {name:?}{}", hint(name, names))
-                }
+                false => pipeline.no_input(name),
             });
         }
         for (position, name) in over.iter().enumerate() {

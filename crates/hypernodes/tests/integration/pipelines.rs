@@ -232,7 +232,7 @@ fn p17_an_unknown_name_or_another_type_cannot_be_bound() -> Result<()> {
     let (pipeline, _) = chain()?;
     let text = message(pipeline.clone().bind(inputs! { kk: 1_i64, x: "one" }));
     assert!(
-        text.contains("no input \"kk\" to bind; did you mean \"k\"?"),
+        text.contains("no input \"kk\"; did you mean \"k\"?"),
         "{text}"
     );
     assert!(

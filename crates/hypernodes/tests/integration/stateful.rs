@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion::arrow::array::Int64Array;
 use hypernodes::prelude::*;
 
-use crate::both::{Calls, engines, query};
+use crate::both::{Calls, engines, message, query};
 
 /// A resource that tells when it is made and dropped.
 struct Model {
@@ -332,6 +332,18 @@ fn s11_what_cannot_be_bound_is_refused_by_name() -> Result<()> {
         error.message().contains("node \"asked\" is async"),
         "{error}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn s11_a_shared_value_that_is_given_as_an_input_is_told_how_to_be_given() -> Result<()> {
+    let pipeline = Pipeline::new(nodes![weighed])?;
+    let told = "\"model\" is a shared value; give it by `bind_shared(\"model\", …)`";
+    let given = inputs! { x: 1, model: "large" };
+    let text = message(pipeline.run(given.clone()).await);
+    assert!(text.contains(told), "{text}");
+    let text = message(Pipeline::new(nodes![pipeline.as_node()])?.bind(given));
+    assert!(text.contains(told), "{text}");
     Ok(())
 }
 
