@@ -5,6 +5,7 @@
 mod both;
 mod bounds;
 mod concurrency;
+mod documented;
 mod dual;
 mod engines;
 mod exprs;
@@ -16,6 +17,7 @@ mod nodes;
 mod pipelines;
 mod ported;
 mod queries;
+mod retrieval;
 mod running;
 mod selecting;
 mod sessions;
