@@ -74,7 +74,7 @@ async fn page(document: &Document, pages: &[Option<i64>], number: &usize) -> Opt
 }
 
 #[node]
-fn mentioned(documents: &[Document], words: &[&str], stops: &Vec<String>) -> usize {
+fn mentioned(documents: &[Document], words: &[&str], stops: &[String]) -> usize {
     let texts = documents.iter().flat_map(|known| known.text.split(' '));
     let mentioned = texts.filter(|word| words.contains(word));
     mentioned
@@ -83,7 +83,7 @@ fn mentioned(documents: &[Document], words: &[&str], stops: &Vec<String>) -> usi
 }
 
 #[node]
-fn known(counts: &BTreeMap<String, i64>, words: &[String], text: &String) -> bool {
+fn known(counts: &BTreeMap<String, i64>, words: &[String], text: &str) -> bool {
     words
         .iter()
         .any(|word| counts.contains_key(word) && text.contains(word))
