@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::tree_node::Transformed;
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, JoinType, Result};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{
-    Expr, FetchType, Join, Limit, LogicalPlan, SkipType, Sort, SortExpr, Window,
+    Expr, FetchType, Join, Limit, LogicalPlan, SkipType, Sort, SortExpr, Union, Window,
 };
 use datafusion_optimizer::OptimizerConfig;
 
@@ -24,7 +24,10 @@ pub(super) fn lift(
     config: &dyn OptimizerConfig,
 ) -> Result<Transformed<LogicalPlan>> {
     let lifted = match &plan {
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => lift_sort(sort, config)?,
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => match lift_sort(sort, config)? {
+            None => sort_arms(sort)?,
+            lifted => lifted,
+        },
         LogicalPlan::Limit(limit) => lift_limit(limit)?,
         LogicalPlan::Window(window) => lift_window(window)?,
         LogicalPlan::Join(join) => lift_join(join, config)?,
@@ -116,6 +119,64 @@ fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<Logical
         return named(upper, columns, names(schema)).map(Some);
     }
     sorted_again(upper, columns, keys, schema, config).map(Some)
+}
+
+/// The first rows of a union are among the first rows of its arms, which have calls that can
+/// move above them there.
+fn sort_arms(sort: &Sort) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(&sort.input)?;
+    let LogicalPlan::Union(union) = &chain.base else {
+        return Ok(None);
+    };
+    if !chain.steps.is_empty() || sort.expr.iter().any(|key| key.expr.is_volatile()) {
+        return Ok(None);
+    }
+    let columns: Vec<Column> = union.schema.columns();
+    let mut arms = Vec::with_capacity(union.inputs.len());
+    let mut changed = false;
+    for arm in &union.inputs {
+        let lower = Chain::of(arm)?;
+        let is_short = match &lower.base {
+            LogicalPlan::Sort(base) => base.fetch.is_some() && base.fetch <= sort.fetch,
+            _ => false,
+        };
+        if is_short || !lower.has_calls() {
+            arms.push(Arc::clone(arm));
+            continue;
+        }
+        let own = arm.schema().columns();
+        let keys = sort.expr.iter().map(|key| {
+            let key_expr = chain.over_base(&key.expr, sort.input.schema())?;
+            let of_arm = key_expr.transform_up(|part| match part {
+                Expr::Column(column) => {
+                    let place = columns.iter().position(|known| *known == column);
+                    let own = place.and_then(|place| own.get(place)).cloned();
+                    Ok(Transformed::yes(Expr::Column(own.unwrap_or(column))))
+                }
+                other => Ok(Transformed::no(other)),
+            })?;
+            Ok(key.with_expr(of_arm.data))
+        });
+        let first = LogicalPlan::Sort(Sort {
+            expr: keys.collect::<Result<_>>()?,
+            input: Arc::clone(arm),
+            fetch: sort.fetch,
+        });
+        arms.push(Arc::new(first));
+        changed = true;
+    }
+    if !changed {
+        return Ok(None);
+    }
+    let union = LogicalPlan::Union(Union {
+        inputs: arms,
+        schema: Arc::clone(&union.schema),
+    });
+    let input = named(union, chain.columns, names(sort.input.schema()))?;
+    Ok(Some(LogicalPlan::Sort(Sort {
+        input: Arc::new(input),
+        ..sort.clone()
+    })))
 }
 
 /// A projection that computes may be spread over partitions, which forgets the order below it.

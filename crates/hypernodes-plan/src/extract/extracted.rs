@@ -6,7 +6,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchemaRef, Result, internal_datafusion_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{
-    Expr, Extension, Filter, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery,
+    Expr, Extension, Filter, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery, when,
 };
 use datafusion_optimizer::OptimizerConfig;
 
@@ -54,12 +54,14 @@ pub(super) struct Extracted {
     pub(super) known: Vec<Known>,
 }
 
-/// A column that holds what a call gives, for every row.
+/// A column that holds what a call gives.
 #[derive(Clone)]
 pub(super) struct Known {
     /// The call, over columns of the same plan.
     pub(super) call: Expr,
     pub(super) column: Column,
+    /// For which rows, over columns of the same plan; `None` for every row.
+    pub(super) guard: Option<Expr>,
 }
 
 /// Drops the columns that `schema` does not have.
@@ -118,7 +120,10 @@ impl Extracted {
     ) -> Result<Expr> {
         let expr = Expr::ScalarFunction(call.clone());
         if let Some(known) = self.known.iter().find(|known| known.call == expr) {
-            return Ok(Expr::Column(known.column.clone()));
+            if known.guard.is_none() || known.guard == guard {
+                return Ok(Expr::Column(known.column.clone()));
+            }
+            return self.complete(&expr, call, guard, query);
         }
         let Some(udf) = NodeUdf::find(&call.func) else {
             return Err(internal_datafusion_err!("{expr} is not a node"));
@@ -132,15 +137,53 @@ impl Extracted {
         if is_literal {
             return literal(expr, call, query);
         }
-        let everywhere = guard.is_none();
         let made = self.map(udf, call.args.clone(), guard, query)?;
-        let column = made.iter().find(|known| known.call == expr);
-        let column = column.map(|known| known.column.clone());
-        if everywhere {
-            self.known.extend(made);
+        self.known.extend(made);
+        self.column_of(&expr)
+    }
+
+    fn column_of(&self, call: &Expr) -> Result<Expr> {
+        let known = self.known.iter().find(|known| known.call == *call);
+        let column = known.map(|known| Expr::Column(known.column.clone()));
+        column.ok_or_else(|| internal_datafusion_err!("{call} made no column"))
+    }
+
+    /// Makes a call that some rows had, for rows of `guard` that had it not.
+    fn complete(
+        &mut self,
+        expr: &Expr,
+        call: ScalarFunction,
+        guard: Option<Expr>,
+        query: &mut Query<'_>,
+    ) -> Result<Expr> {
+        let known = self.known.iter().find(|known| known.call == *expr);
+        let had = known.and_then(|known| known.guard.clone());
+        let (Some(had), Some(udf)) = (had, NodeUdf::find(&call.func)) else {
+            return Err(internal_datafusion_err!("{expr} is made for all rows"));
+        };
+        let missing = had.clone().is_not_true();
+        let missing = match &guard {
+            Some(guard) => guard.clone().and(missing),
+            None => missing,
+        };
+        let kept = self.plan.schema().iter().map(Column::from);
+        let mut columns: Vec<Expr> = kept.map(Expr::Column).collect();
+        let made = self.map(udf, call.args.clone(), Some(missing), query)?;
+        for new in made {
+            let name = self.free_name(query.config);
+            let Some(old) = self.known.iter_mut().find(|known| known.call == new.call) else {
+                continue;
+            };
+            let (one, other) = (old.column.clone(), new.column);
+            let mut either = when(had.clone().is_true(), Expr::Column(one));
+            let either = either.otherwise(Expr::Column(other))?;
+            columns.push(either.alias(&name));
+            old.column = Column::new_unqualified(name);
+            old.guard = guard.clone().map(|guard| guard.or(had.clone()));
         }
-        let column = column.ok_or_else(|| internal_datafusion_err!("{expr} made no column"))?;
-        Ok(Expr::Column(column))
+        let builder = LogicalPlanBuilder::new(std::mem::take(&mut self.plan));
+        self.plan = builder.project(columns)?.build()?;
+        self.column_of(expr)
     }
 
     /// Calls a node on top of the plan, for each of its outputs that the query names.
@@ -156,7 +199,12 @@ impl Extracted {
             let name = self.free_name(query.config);
             let call = ScalarUDF::new_from_impl(udf.for_field(field)).call(args.clone());
             let column = Column::new_unqualified(&name);
-            made.push(Known { call, column });
+            let guard = guard.clone();
+            made.push(Known {
+                call,
+                column,
+                guard,
+            });
             outputs.push(MappedOutput { field, name });
         }
         let whole = Arc::new(ScalarUDF::new_from_impl(udf.whole()));
@@ -195,7 +243,7 @@ fn literal(expr: Expr, call: ScalarFunction, query: &mut Query<'_>) -> Result<Ex
     let mut row = Extracted::of(LogicalPlanBuilder::empty(true).build()?);
     let made = row.map(udf, call.args.clone(), None, query)?;
     let mut value = None;
-    for Known { call, column } in made {
+    for Known { call, column, .. } in made {
         let plan = LogicalPlanBuilder::new(row.plan.clone());
         let plan = plan.project([Expr::Column(column)])?.build()?;
         let subquery = Expr::ScalarSubquery(Subquery {

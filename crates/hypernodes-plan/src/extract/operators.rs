@@ -103,33 +103,65 @@ fn extract_projection(projection: Projection, query: &mut Query<'_>) -> Result<E
             _ => None,
         })
         .collect();
-    let renamed = |column: &Column| {
-        let found = passed.iter().find(|(from, _)| from == column);
-        found.map(|(_, to)| to.clone())
+    let mut passed = Passed {
+        columns: passed,
+        exprs: &mut exprs,
+        query,
     };
     let mut known = Vec::new();
-    for Known { call, column } in input.known {
-        let Some(call) = rename(call, renamed)? else {
+    for Known {
+        call,
+        column,
+        guard,
+    } in input.known
+    {
+        let Some(call) = rename(call, |column| passed.find(column))? else {
             continue;
         };
-        let column = renamed(&column).unwrap_or_else(|| {
-            let is_taken = exprs
-                .iter()
-                .any(|expr| expr.qualified_name().1 == column.name);
-            let hidden = Expr::Column(column.clone());
-            if !is_taken {
-                exprs.push(hidden);
-                return column;
-            }
-            let name = query.config.alias_generator().next("__hn");
-            exprs.push(hidden.alias(&name));
-            Column::new_unqualified(name)
+        let column = passed.carry(&column);
+        let guard = guard.map(|guard| rename(guard, |column| Some(passed.carry(column))));
+        known.push(Known {
+            call,
+            column,
+            guard: guard.transpose()?.flatten(),
         });
-        known.push(Known { call, column });
     }
     let projection = Projection::try_new(exprs, Arc::new(input.plan))?;
     let plan = LogicalPlan::Projection(projection);
     Ok(Extracted { plan, known })
+}
+
+/// The columns that a projection passes on, under what names.
+struct Passed<'a, 'q> {
+    columns: Vec<(Column, Column)>,
+    exprs: &'a mut Vec<Expr>,
+    query: &'a Query<'q>,
+}
+
+impl Passed<'_, '_> {
+    fn find(&self, column: &Column) -> Option<Column> {
+        let found = self.columns.iter().find(|(from, _)| from == column);
+        found.map(|(_, to)| to.clone())
+    }
+
+    /// The column's name above; it is passed on, hidden, if it was not.
+    fn carry(&mut self, column: &Column) -> Column {
+        if let Some(known) = self.find(column) {
+            return known;
+        }
+        let is_taken = |expr: &Expr| expr.qualified_name().1 == column.name;
+        let hidden = Expr::Column(column.clone());
+        let carried = if self.exprs.iter().any(is_taken) {
+            let name = self.query.config.alias_generator().next("__hn");
+            self.exprs.push(hidden.alias(&name));
+            Column::new_unqualified(name)
+        } else {
+            self.exprs.push(hidden);
+            column.clone()
+        };
+        self.columns.push((column.clone(), carried.clone()));
+        carried
+    }
 }
 
 fn extract_filter(filter: Filter, query: &mut Query<'_>) -> Result<Extracted> {
@@ -155,9 +187,19 @@ fn extract_alias(alias: SubqueryAlias, query: &mut Query<'_>) -> Result<Extracte
         Some(Column::from(plan.schema.qualified_field(position)))
     };
     let mut known = Vec::new();
-    for Known { call, column } in input.known {
+    for Known {
+        call,
+        column,
+        guard,
+    } in input.known
+    {
+        let guard = guard.map(|guard| rename(guard, renamed)).transpose()?;
         if let (Some(call), Some(column)) = (rename(call, renamed)?, renamed(&column)) {
-            known.push(Known { call, column });
+            known.push(Known {
+                call,
+                column,
+                guard: guard.flatten(),
+            });
         }
     }
     let plan = LogicalPlan::SubqueryAlias(plan);
@@ -206,13 +248,72 @@ fn extract_aggregate(aggregate: Aggregate, query: &mut Query<'_>) -> Result<Extr
     }
     let exprs = group_expr.into_iter().chain(aggregate.aggr_expr);
     let mut exprs = materialise_named(&mut input, exprs.collect(), query)?;
-    let aggr_expr = exprs.split_off(groups);
+    let mut aggr_expr = exprs.split_off(groups);
+    let (hidden, known) = known_of_groups(&exprs, input.known, query)?;
+    let made = aggr_expr.iter().cloned().chain(hidden.iter().cloned());
     let input = Arc::new(input.plan);
-    let aggregate = match Aggregate::try_new(Arc::clone(&input), exprs.clone(), aggr_expr.clone()) {
-        Ok(made) if made.schema.fields().len() == schema.fields().len() => made,
-        _ => Aggregate::try_new_with_schema(input, exprs, aggr_expr, schema)?,
+    let made = Aggregate::try_new(Arc::clone(&input), exprs.clone(), made.collect());
+    let width = schema.fields().len() + hidden.len();
+    if let Ok(made) = made
+        && made.schema.fields().len() == width
+    {
+        let plan = LogicalPlan::Aggregate(made);
+        return Ok(Extracted { plan, known });
+    }
+    let made =
+        Aggregate::try_new_with_schema(input, exprs, std::mem::take(&mut aggr_expr), schema)?;
+    Ok(Extracted::of(LogicalPlan::Aggregate(made)))
+}
+
+/// What is known of the rows of a group, by what all of them have in common: a call over group
+/// keys alone gives the same for each. Those that are no key are taken of any row.
+fn known_of_groups(
+    groups: &[Expr],
+    known: Vec<Known>,
+    query: &Query<'_>,
+) -> Result<(Vec<Expr>, Vec<Known>)> {
+    let keys = groups
+        .iter()
+        .filter_map(|group| match group.clone().unalias_nested().data {
+            Expr::Column(column) => {
+                let (qualifier, name) = group.qualified_name();
+                Some((column, Column::new(qualifier, name)))
+            }
+            _ => None,
+        });
+    let keys: Vec<(Column, Column)> = keys.collect();
+    let renamed = |column: &Column| {
+        let found = keys.iter().find(|(from, _)| from == column);
+        found.map(|(_, to)| to.clone())
     };
-    Ok(Extracted::of(LogicalPlan::Aggregate(aggregate)))
+    let registry = query.config.function_registry();
+    let any = registry.and_then(|registry| registry.udaf("first_value").ok());
+    let (mut hidden, mut above) = (Vec::new(), Vec::new());
+    for Known {
+        call,
+        column,
+        guard,
+    } in known
+    {
+        let (Some(call), None) = (rename(call, renamed)?, guard) else {
+            continue;
+        };
+        let column = match (renamed(&column), &any) {
+            (Some(key), _) => key,
+            (None, Some(any)) => {
+                let name = query.config.alias_generator().next("__hn");
+                hidden.push(any.call(vec![Expr::Column(column)]).alias(&name));
+                Column::new_unqualified(name)
+            }
+            (None, None) => continue,
+        };
+        above.push(Known {
+            call,
+            column,
+            guard: None,
+        });
+    }
+    Ok((hidden, above))
 }
 
 /// One more column for each key, of the key's name.
@@ -249,7 +350,7 @@ fn by_name(expr: Expr, keys: &[Expr]) -> Result<Expr> {
 }
 
 /// The expression over renamed columns, if each of its columns has a new name.
-fn rename(expr: Expr, renamed: impl Fn(&Column) -> Option<Column>) -> Result<Option<Expr>> {
+fn rename(expr: Expr, mut renamed: impl FnMut(&Column) -> Option<Column>) -> Result<Option<Expr>> {
     let mut lost = false;
     let expr = expr.transform_up(|part| match part {
         Expr::Column(column) => {

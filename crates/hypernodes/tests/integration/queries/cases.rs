@@ -57,11 +57,11 @@ impl Wanted {
         self.0[1] = calls..=calls;
         self
     }
-    fn f_within(mut self, calls: RangeInclusive<usize>) -> Self {
+    pub(super) fn f_within(mut self, calls: RangeInclusive<usize>) -> Self {
         self.0[0] = calls;
         self
     }
-    fn g_within(mut self, calls: RangeInclusive<usize>) -> Self {
+    pub(super) fn g_within(mut self, calls: RangeInclusive<usize>) -> Self {
         self.0[1] = calls;
         self
     }

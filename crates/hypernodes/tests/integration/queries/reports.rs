@@ -176,6 +176,51 @@ pub(super) fn reports() -> Vec<Case> {
         case("select x from t except select f(x) from s", |d| {
             none().f(d.k())
         }),
+        // Made for some rows below, and needed for others above.
+        case("select x, f(x) from t where z < 10 or f(x) > 100", |d| {
+            none().f(d.n())
+        }),
+        case(
+            "select x, f(x) from t where (z < 10 or f(x) > 100) and f(x) < 300",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select x, f(x) from t where case when z < 50 then f(x) > 10 else z > 60 end",
+            |d| none().f(d.t(|r| r.z < 50 || r.z > 60)),
+        ),
+        case(
+            "select x from t where z < 10 or f(x) > 100 order by f(x), x",
+            |d| none().f(d.n()),
+        ),
+        case("select sum(f(x)) from t where z < 10 or f(x) > 100", |d| {
+            none().f(d.n())
+        }),
+        case(
+            "select q.x, q.a, case when x < {50} then f(q.x) end from (select x, y, case when y < {50} then f(x) end a from t) q",
+            |d| none().f(d.t(|r| r.y < d.percent(50) || r.x < d.percent(50))),
+        ),
+        // A call over keys of groups is known of the groups.
+        case(
+            "select z, f(z), count(*) from t where f(z) > 20 group by z",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select f(z), c from (select f(z) fz, z, count(*) c from t group by z, f(z)) where fz > 10",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select z, max(x), f(z) from t where m(z) > 2 group by z having f(z) > 10",
+            |d| {
+                let groups: std::collections::BTreeSet<i64> = d.t.iter().map(|r| r.z).collect();
+                let groups = groups.into_iter().filter(|z| m(*z) > 2).count();
+                none().m(d.n()).f(groups)
+            },
+        ),
+        // The first of a union are first of their arms, which are read as far as is needed.
+        case(
+            "select x, f(x) a from t union all select y, g(y) from s order by 1 limit 7",
+            |_| none().f_within(1..=7).g_within(1..=7),
+        ),
         // Branches.
         case(
             "select case when z < 10 then 'low' when f(x) > {100} then 'high' else 'mid' end from t",
