@@ -75,7 +75,9 @@ impl NodeMap {
                 fields.push((None, Arc::new(Field::new(&output.name, data_type, true))));
             }
         }
+        let dependencies = schema.functional_dependencies().clone();
         let schema = DFSchema::new_with_metadata(fields, schema.metadata().clone())?;
+        let schema = schema.with_functional_dependencies(dependencies)?;
         Ok(Self {
             input,
             calls,

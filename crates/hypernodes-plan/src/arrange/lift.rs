@@ -4,20 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_common::{Column, DFSchema, Result};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::{
-    Expr, FetchType, Join, Limit, LogicalPlan, SkipType, Sort, SortExpr, Union, Window,
+    Expr, FetchType, Limit, LogicalPlan, SkipType, Sort, SortExpr, Union, Window,
 };
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
-use crate::total::is_total;
+use super::lift_join::lift_join;
 
-/// Moves the calls below `Sort … fetch`, `Limit`, `Window`, semi and anti joins above them, if
-/// the operator does not need what they make.
+/// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
+/// them, if the operator does not need what they make.
 ///
-/// Filters that need such a call move along above a semi or anti join; below the others they
+/// Filters that need such a call move along above a join; below the others they
 /// decide which rows the operator sees, so that they stay, and what they need.
 pub(super) fn lift(
     plan: LogicalPlan,
@@ -40,14 +40,18 @@ pub(super) fn lift(
 }
 
 /// A chain whose steps are those that an operator needs, and the steps to go above it.
-struct Split {
-    below: LogicalPlan,
-    above: Vec<Step>,
-    columns: Vec<Expr>,
+pub(super) struct Split {
+    pub(super) below: LogicalPlan,
+    pub(super) above: Vec<Step>,
+    pub(super) columns: Vec<Expr>,
 }
 
 /// `None` if no call could move.
-fn split(chain: Chain, needs: HashSet<Column>, is_selective: bool) -> Result<Option<Split>> {
+pub(super) fn split(
+    chain: Chain,
+    needs: HashSet<Column>,
+    is_selective: bool,
+) -> Result<Option<Split>> {
     let mut needs = needs;
     if is_selective {
         for step in &chain.steps {
@@ -288,76 +292,4 @@ fn lift_window(window: &Window) -> Result<Option<LogicalPlan>> {
         .collect::<Vec<_>>();
     let lower = stack(LogicalPlan::Window(lower), above)?;
     named(lower, columns, names(&window.schema)).map(Some)
-}
-
-fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
-    use JoinType::{LeftAnti, LeftSemi, RightAnti, RightSemi};
-    let is_left = match join.join_type {
-        LeftSemi | LeftAnti => true,
-        RightSemi | RightAnti => false,
-        _ => return Ok(None),
-    };
-    let (kept, other) = match is_left {
-        true => (&join.left, &join.right),
-        false => (&join.right, &join.left),
-    };
-    let mut chain = Chain::of(kept)?;
-    if !chain.has_calls() {
-        return Ok(None);
-    }
-    let taken = |column: &Column| other.schema().maybe_index_of_column(column).is_some();
-    if chain.base.schema().columns().iter().any(taken) {
-        chain = chain.with_unique_names(|| config.alias_generator().next("__hn_base"))?;
-    }
-    let schema = kept.schema();
-    let on = join.on.iter().map(|(left, right)| {
-        Ok(match is_left {
-            true => (chain.over_base(left, schema)?, right.clone()),
-            false => (left.clone(), chain.over_base(right, schema)?),
-        })
-    });
-    let on = on.collect::<Result<Vec<_>>>()?;
-    let filter = join.filter.as_ref();
-    let filter = filter
-        .map(|filter| chain.over_side(filter, schema))
-        .transpose()?;
-    let keys = on
-        .iter()
-        .map(|(left, right)| if is_left { left } else { right });
-    let needs = keys.chain(&filter).flat_map(owned).collect();
-    let base = Arc::clone(chain.base.schema());
-    let Some(Split {
-        below,
-        above,
-        columns,
-    }) = split(chain, needs, false)?
-    else {
-        return Ok(None);
-    };
-    // A predicate that moves may keep from the keys the rows on which they would fail.
-    let both = base.join(other.schema())?;
-    let may_fail = |expr: &Expr| !is_total(expr, &both);
-    let is_filter = |step: &Step| matches!(step, Step::Filter(_));
-    let key_may_fail = on
-        .iter()
-        .any(|(left, right)| may_fail(left) || may_fail(right));
-    if above.iter().any(is_filter) && (key_may_fail || filter.as_ref().is_some_and(may_fail)) {
-        return Ok(None);
-    }
-    let (left, right) = match is_left {
-        true => (Arc::new(below), Arc::clone(other)),
-        false => (Arc::clone(other), Arc::new(below)),
-    };
-    let lower = Join::try_new(
-        left,
-        right,
-        on,
-        filter,
-        join.join_type,
-        join.join_constraint,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    let lower = stack(LogicalPlan::Join(lower), above)?;
-    named(lower, columns, names(schema)).map(Some)
 }

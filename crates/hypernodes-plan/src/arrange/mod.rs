@@ -11,6 +11,7 @@
 
 mod chain;
 mod lift;
+mod lift_join;
 mod narrow;
 mod schedule;
 mod sides;

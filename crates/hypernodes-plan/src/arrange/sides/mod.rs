@@ -11,4 +11,5 @@ mod reduction;
 mod sink;
 
 pub(super) use reduce::reduce;
+pub(super) use reduction::Offer;
 pub(super) use sink::sink;

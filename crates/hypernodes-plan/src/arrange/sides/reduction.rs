@@ -28,12 +28,12 @@ pub(super) struct Conditions {
 }
 
 /// What the other side of a join offers to match a side by.
-pub(super) struct Offer {
+pub(in super::super) struct Offer {
     other: LogicalPlan,
     /// Over both sides.
     conditions: Conditions,
     /// Whether the rows that match are just those that the join uses.
-    pub(super) is_exact: bool,
+    pub(in super::super) is_exact: bool,
 }
 
 /// What a side is reduced by.
@@ -63,7 +63,7 @@ impl Offer {
     ///
     /// What the other side was itself reduced by, to rows that match tables of this one, is left
     /// out, or two sides would reduce each other without end.
-    pub(super) fn of(join: &Join, is_left: bool) -> Result<Option<Self>> {
+    pub(in super::super) fn of(join: &Join, is_left: bool) -> Result<Option<Self>> {
         let (side, other, on) = oriented(join, is_left);
         let own_tables = tables(side)?;
         let other = other.clone().transform_up(|plan| match plan {

@@ -37,7 +37,8 @@ pub(super) struct Row {
     pub(super) z: i64,
 }
 
-/// `t` has `n` rows, `s` a tenth as many; x counts, y is x shuffled, z repeats.
+/// `t` has `n` rows, `s` a tenth as many; x counts, y is x shuffled, z repeats. `k` is `s` with x
+/// as its primary key.
 #[derive(Debug, Clone)]
 pub(super) struct Data {
     pub(super) t: Vec<Row>,
@@ -216,6 +217,9 @@ async fn register(context: &SessionContext, data: &Data, partitions: usize, parq
     ] {
         context.sql(view).await.expect("a view");
     }
+    let keyed = "CREATE TABLE k (x BIGINT, y BIGINT, z BIGINT, PRIMARY KEY (x)) AS SELECT * FROM s";
+    let table = context.sql(keyed).await.expect("a table");
+    table.collect().await.expect("its rows");
 }
 
 /// The Parquet file of `t`, in ten row groups.

@@ -2,7 +2,7 @@
 //! joins and predicates leave.
 
 use super::cases::{Case, case, none, some};
-use super::fixture::{Data, Row, f, g};
+use super::fixture::{Data, Row, f, g, m};
 
 impl Data {
     /// Whether some row of `s` is so.
@@ -81,6 +81,19 @@ pub(super) fn sides() -> Vec<Case> {
                     .f(d.t(|v| d.any_t(|w| joined(v, w))) + d.t(|w| d.any_t(|v| joined(v, w))))
                     .g(d.t(|w| some(w.x) && d.any_t(|v| joined(v, w))))
             },
+        ),
+        // A key that is declared unique multiplies nothing: calls wait for what is joined.
+        case(
+            "select v.a, q.y from v join (select x, y from k where m(y) = 2) q on v.x = q.x",
+            |d| none().m(d.k()).f(d.s(|s| m(s.y) == 2)),
+        ),
+        case(
+            "select v.x from (select x, y from k where m(y) = 2) q join v on v.x = q.x where v.a > 5",
+            |d| none().m(d.k()).f(d.s(|s| m(s.y) == 2)),
+        ),
+        case(
+            "select v.a, q.y from v join (select x, y from s where m(y) = 2) q on v.x = q.x",
+            |d| none().m(d.k()).f(d.k()),
         ),
         // A column under the name of another that it is made of.
         case("select x, a + 1 as a from v", |d| none().f(d.n())),
