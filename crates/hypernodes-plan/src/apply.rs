@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use datafusion_common::{Column, ScalarValue};
+use datafusion_common::{Column, DFSchema, ScalarValue};
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF};
 use hypernodes_graph::{
     Call, Error, ErrorKind, Input, Nested, Node, Pipeline, Result, hint, reads,
@@ -31,7 +31,7 @@ type Scope = BTreeMap<String, Expr>;
 /// a column, a shared value that was not bound, a column where a batch function takes one value,
 /// an input that is bound to a column.
 pub fn apply(plan: LogicalPlan, pipeline: &Pipeline) -> Result<LogicalPlan> {
-    let mut scope = inputs(&plan, pipeline)?;
+    let mut scope = resolve(plan.schema(), pipeline)?;
     let own: Vec<Column> = plan.schema().iter().map(Column::from).collect();
     let taken = own.iter().map(|column| column.name.clone());
     let mut stack = Stack {
@@ -165,9 +165,12 @@ fn literal(value: &ArrayRef) -> Result<Expr> {
     Ok(Expr::Literal(value, None))
 }
 
-/// What stands for each of the pipeline's inputs.
-fn inputs(plan: &LogicalPlan, pipeline: &Pipeline) -> Result<Scope> {
-    let schema = plan.schema();
+/// What stands for each of the pipeline's inputs in columns of this schema: a column, or a
+/// literal.
+///
+/// # Errors
+/// As for [`apply`].
+pub fn resolve(schema: &DFSchema, pipeline: &Pipeline) -> Result<BTreeMap<String, Expr>> {
     let names = || schema.fields().iter().map(|field| field.name().as_str());
     let (mut scope, mut faults) = (Scope::new(), Vec::new());
     for input in pipeline.inputs() {

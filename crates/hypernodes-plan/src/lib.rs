@@ -2,7 +2,7 @@
 //!
 //! Nothing here runs user code.
 //!
-//! - [`apply`] stacks one projection per node on a plan;
+//! - [`apply`] stacks one projection per node on a plan, whose columns [`resolve`] finds;
 //! - [`NodeExprExt`] makes a node of an expression;
 //! - [`NodeUdf`] is a node's call in an expression;
 //! - [`PinNodes`], first of the optimizer's rules, keeps predicates on nodes where they are;
@@ -20,7 +20,7 @@ mod pin_nodes;
 mod total;
 mod udf;
 
-pub use apply::apply;
+pub use apply::{apply, resolve};
 pub use error::{from_datafusion, to_datafusion};
 pub use expr::NodeExprExt;
 pub use extract::ExtractNodes;

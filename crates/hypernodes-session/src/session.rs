@@ -7,13 +7,13 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::col;
+use datafusion::physical_plan::common::collect;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use hypernodes_exec::{Executor, Runtime};
+use hypernodes_exec::{Executor, Runtime, run_pipeline};
 use hypernodes_graph::{BoxFuture, Engine, Error, ErrorKind, Outputs, Pipeline, Result, Settings};
 use hypernodes_plan::from_datafusion;
 
-use crate::extend::{DataFrameExt, extend};
+use crate::extend::extend;
 use crate::planner::NodeQueryPlanner;
 
 /// A DataFusion `SessionContext` that runs nodes, and the default engine.
@@ -137,21 +137,14 @@ impl Engine for Session {
         columns: RecordBatch,
     ) -> BoxFuture<'a, Result<RecordBatch>> {
         Box::pin(async move {
+            let context = self.context.task_ctx();
+            let batch_size = context.session_config().batch_size();
+            let pool = context.memory_pool();
+            let made = run_pipeline(pipeline, &columns, batch_size, &self.runtime, pool);
+            let made = collect(made.map_err(from_datafusion)?).await;
+            let made = made.map_err(from_datafusion)?;
             let schema = pipeline.output_schema();
-            let is_empty = columns.num_rows() == 0;
-            let frame = self.context.read_batch(columns).map_err(from_datafusion)?;
-            let outputs = pipeline.outputs();
-            let outputs = outputs
-                .map(|output| col(datafusion::common::Column::new_unqualified(&output.name)));
-            let frame = frame.apply(pipeline)?.select(outputs.collect::<Vec<_>>());
-            let frame = frame.map_err(from_datafusion)?;
-            if is_empty {
-                // A node without parameters would be called, for no row.
-                return Ok(RecordBatch::new_empty(schema));
-            }
-            let batches = frame.collect().await;
-            let batches = batches.map_err(from_datafusion)?;
-            concat_batches(&schema, &batches).map_err(|error| from_datafusion(error.into()))
+            concat_batches(&schema, &made).map_err(|error| from_datafusion(error.into()))
         })
     }
 }

@@ -14,5 +14,5 @@ mod program;
 mod stream;
 
 pub(crate) use flat::{flatten, lengths, regroup};
-pub(crate) use program::Program;
+pub(crate) use program::{Program, Scope, steer};
 pub(crate) use stream::Regrouped;

@@ -32,8 +32,8 @@ pub(crate) enum Steps {
     Engine(Arc<dyn Engine>),
 }
 
-/// What stands for each name that inner nodes read.
-type Scope = BTreeMap<String, Arc<dyn PhysicalExpr>>;
+/// What stands for each name that nodes read.
+pub(crate) type Scope = BTreeMap<String, Arc<dyn PhysicalExpr>>;
 
 struct Steering<'a> {
     runtime: &'a Arc<Runtime>,
@@ -58,20 +58,14 @@ impl Program {
         let steps = match nested.pipeline.engine() {
             Some(engine) => Steps::Engine(Arc::clone(engine)),
             None => {
-                let mut steering = Steering {
-                    runtime,
-                    schema: Arc::clone(&schema),
-                    calls: Vec::new(),
-                };
-                let mut scope = Scope::new();
-                for (index, (name, _)) in nested.inputs.iter().enumerate() {
-                    scope.insert(name.clone(), Arc::new(Column::new(name, index)));
-                }
-                steering.run(&nested.pipeline, &mut scope)?;
-                let outputs = nested.pipeline.outputs();
-                let outputs = outputs.map(|output| steering.column(&scope, &output.name));
-                let outputs = outputs.collect::<Result<_>>()?;
-                Steps::Calls(steering.calls, outputs)
+                let inputs = nested.inputs.iter().enumerate();
+                let scope = inputs.map(|(index, (name, _))| {
+                    let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, index));
+                    (name.clone(), column)
+                });
+                let schema = Arc::clone(&schema);
+                let (calls, outputs) = steer(&nested.pipeline, schema, scope.collect(), runtime)?;
+                Steps::Calls(calls, outputs)
             }
         };
         Ok(Self {
@@ -80,6 +74,29 @@ impl Program {
             steps,
         })
     }
+}
+
+/// The calls of a pipeline over rows of this schema, one after the other, each of which adds its
+/// columns; and the columns that are outputs then.
+///
+/// # Errors
+/// If a shared value was not bound, or a value that is the same for all rows would differ.
+pub(crate) fn steer(
+    pipeline: &Pipeline,
+    schema: SchemaRef,
+    mut scope: Scope,
+    runtime: &Arc<Runtime>,
+) -> Result<(Vec<PhysicalCall>, Vec<usize>)> {
+    let mut steering = Steering {
+        runtime,
+        schema,
+        calls: Vec::new(),
+    };
+    steering.run(pipeline, &mut scope)?;
+    let outputs = pipeline.outputs();
+    let outputs = outputs.map(|output| steering.column(&scope, &output.name));
+    let outputs = outputs.collect::<Result<_>>()?;
+    Ok((steering.calls, outputs))
 }
 
 impl Steering<'_> {

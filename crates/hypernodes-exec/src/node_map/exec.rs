@@ -99,16 +99,16 @@ impl NodeMapExec {
 }
 
 /// What the streams of one partition have in common.
-pub(super) struct Setting<'a> {
-    pub(super) runtime: &'a Arc<Runtime>,
-    pub(super) pool: &'a Arc<dyn MemoryPool>,
-    pub(super) metrics: &'a ExecutionPlanMetricsSet,
-    pub(super) partition: usize,
-    pub(super) row_goal: Option<usize>,
+pub(crate) struct Setting<'a> {
+    pub(crate) runtime: &'a Arc<Runtime>,
+    pub(crate) pool: &'a Arc<dyn MemoryPool>,
+    pub(crate) metrics: &'a ExecutionPlanMetricsSet,
+    pub(crate) partition: usize,
+    pub(crate) row_goal: Option<usize>,
 }
 
 /// Puts calls on a stream, those at once that can be.
-pub(super) fn run(
+pub(crate) fn run(
     mut stream: SendableRecordBatchStream,
     calls: &[PhysicalCall],
     setting: &Setting<'_>,

@@ -17,6 +17,7 @@ mod window;
 mod work;
 
 pub use exec::NodeMapExec;
+pub(crate) use exec::{Setting, run};
 pub(crate) use physical_call::PhysicalCall;
 pub use planner::NodeMapPlanner;
 pub use to_udf::NodeUdfExt;
