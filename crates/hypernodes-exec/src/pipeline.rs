@@ -62,6 +62,7 @@ pub fn run_pipeline(
         metrics: &ExecutionPlanMetricsSet::new(),
         partition: 0,
         row_goal: None,
+        ordered: false,
     };
     // Calls in place are interrupted, as those of a plan are.
     let batches = make_cooperative(Box::pin(batches));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray};
+use arrow::datatypes::{DataType, Fields};
 
 use crate::kernel::BoxFuture;
 use crate::value::{FromColumn, Owned, conform};
@@ -88,8 +89,20 @@ impl Outputs {
     /// [`ErrorKind::InvalidInput`] if an output is missing or of another type, or holds a null
     /// where the field is no `Option`.
     pub fn rows_as<T: Owned>(&self) -> Result<Vec<T>> {
+        let wanted = T::data_type();
         let given = StructArray::from(self.0.clone());
-        let (given, wanted): (ArrayRef, _) = (Arc::new(given), T::data_type());
+        let given = match &wanted {
+            DataType::Struct(fields) if is_tuple(fields) && fields.len() == given.num_columns() => {
+                let named = std::iter::zip(fields, given.fields());
+                let named =
+                    named.map(|(name, field)| field.as_ref().clone().with_name(name.name()));
+                let named: Fields = named.collect();
+                let (_, columns, nulls) = given.into_parts();
+                StructArray::new(named, columns, nulls)
+            }
+            _ => given,
+        };
+        let given: ArrayRef = Arc::new(given);
         let unfit = || {
             let message = format!(
                 "the outputs are {}, and were asked for as {wanted}",
@@ -120,6 +133,12 @@ impl Outputs {
         })?;
         Ok((array, view))
     }
+}
+
+/// Whether a struct is a tuple's, whose fields are named by their places.
+fn is_tuple(fields: &Fields) -> bool {
+    let mut fields = fields.iter().enumerate();
+    fields.all(|(place, field)| field.name().parse() == Ok(place))
 }
 
 fn get<'a, T: FromColumn<'a>>(

@@ -191,12 +191,14 @@ fn settings(krate: &TokenStream, options: &Options) -> TokenStream {
     let batch_size = option(options.batch_size.as_ref().map(|number| quote!(#number)));
     let max_in_flight = option(options.max_in_flight.as_ref().map(|number| quote!(#number)));
     let use_batch_udf = option(options.use_batch_udf.as_ref().map(|switch| quote!(#switch)));
+    let ordered = option(options.ordered.as_ref().map(|switch| quote!(#switch)));
     quote! {
         #krate::Settings {
             max_workers: #max_workers,
             batch_size: #batch_size,
             max_in_flight: #max_in_flight,
             use_batch_udf: #use_batch_udf,
+            ordered: #ordered,
         }
     }
 }

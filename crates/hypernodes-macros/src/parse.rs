@@ -20,12 +20,13 @@ pub(crate) struct Options {
     pub(crate) batch_size: Option<LitInt>,
     pub(crate) max_in_flight: Option<LitInt>,
     pub(crate) use_batch_udf: Option<LitBool>,
+    pub(crate) ordered: Option<LitBool>,
     pub(crate) pure: Option<LitBool>,
     pub(crate) cost: Option<LitInt>,
     pub(crate) dedup: bool,
 }
 
-const KNOWN: &str = "`output = \"…\"`, `outputs = [\"…\", \"…\"]`, `batch`, `batch = function`, `max_workers = N`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`, `pure = false`, `cost = N`, `dedup`";
+const KNOWN: &str = "`output = \"…\"`, `outputs = [\"…\", \"…\"]`, `batch`, `batch = function`, `max_workers = N`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`, `ordered = false`, `pure = false`, `cost = N`, `dedup`";
 
 pub(crate) fn options(tokens: TokenStream) -> Result<Options> {
     let mut options = Options::default();
@@ -49,6 +50,7 @@ impl Options {
             "batch_size" => self.batch_size = Some(positive(meta)?),
             "max_in_flight" => self.max_in_flight = Some(positive(meta)?),
             "use_batch_udf" => self.use_batch_udf = Some(meta.value()?.parse()?),
+            "ordered" => self.ordered = Some(meta.value()?.parse()?),
             "pure" => self.pure = Some(meta.value()?.parse()?),
             "cost" => self.cost = Some(positive(meta)?),
             "dedup" => self.dedup = true,

@@ -23,6 +23,8 @@ pub struct MappedCall {
     pub guard: Option<Expr>,
     /// The columns.
     pub outputs: Vec<MappedOutput>,
+    /// Whether the rows come in an order that whoever reads counts on, whatever settings say.
+    pub keeps_order: bool,
 }
 
 /// A column that a call makes.
@@ -168,6 +170,7 @@ impl UserDefinedLogicalNodeCore for NodeMap {
                 function: ScalarFunction::new_udf(Arc::clone(&call.function.func), args),
                 guard: call.guard.as_ref().and_then(|_| exprs.next()),
                 outputs: call.outputs.clone(),
+                keeps_order: call.keeps_order,
             }
         });
         Self::try_new(input, calls.collect())

@@ -35,7 +35,8 @@ use crate::runtime::Runtime;
 
 /// The input's rows in their order, with one more column for each call.
 ///
-/// Order, partitions and statistics are the input's. Filters and limits pass through.
+/// Partitions and statistics are the input's, and so is the order, unless a call's settings say that
+/// it need not be kept. Filters and limits pass through.
 #[derive(Debug)]
 pub struct NodeMapExec {
     input: Arc<dyn ExecutionPlan>,
@@ -105,6 +106,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) metrics: &'a ExecutionPlanMetricsSet,
     pub(crate) partition: usize,
     pub(crate) row_goal: Option<usize>,
+    /// Whether whoever reads counts on the order of the rows, whatever the calls' settings say.
+    pub(crate) ordered: bool,
 }
 
 /// Puts calls on a stream, those at once that can be.
@@ -121,7 +124,11 @@ pub(crate) fn run(
                         dedup: false,
                         ..inner
                     };
-                    run(input, &[inner], setting)
+                    let setting = Setting {
+                        ordered: true,
+                        ..*setting
+                    };
+                    run(input, &[inner], &setting)
                 };
                 let schema = call.extended(&stream.schema());
                 match SharedCalls::stream(stream, call, setting, once) {
@@ -137,6 +144,7 @@ pub(crate) fn run(
                 let row_goal = setting.row_goal.filter(|_| program.nested.mode.is_none());
                 let setting = Setting {
                     row_goal,
+                    ordered: true,
                     ..*setting
                 };
                 let inner = |input, calls: &[PhysicalCall]| run(input, calls, &setting);
@@ -155,12 +163,17 @@ pub(crate) fn run(
     stream
 }
 
+/// Whether rows leave the calls in the order in which they come.
+fn are_ordered(calls: &[PhysicalCall]) -> bool {
+    calls.iter().any(|call| call.keeps_order) || calls.iter().all(PhysicalCall::is_ordered)
+}
+
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> PlanProperties {
     let schema = calls
         .iter()
         .fold(input.schema(), |schema, call| call.extended(&schema));
     let passed: Vec<usize> = (0..input.schema().fields().len()).collect();
-    let equivalences = ProjectionMapping::from_indices(&passed, &input.schema()).map_or_else(
+    let mut equivalences = ProjectionMapping::from_indices(&passed, &input.schema()).map_or_else(
         |_| EquivalenceProperties::new(Arc::clone(&schema)),
         |mapping| {
             input
@@ -168,6 +181,9 @@ fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> PlanPro
                 .project(&mapping, Arc::clone(&schema))
         },
     );
+    if !are_ordered(calls) {
+        equivalences.clear_orderings();
+    }
     PlanProperties::clone(input.properties())
         .with_eq_properties(equivalences)
         .with_scheduling_type(SchedulingType::Cooperative)
@@ -184,7 +200,7 @@ impl ExecutionPlan for NodeMapExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![are_ordered(&self.calls)]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -241,6 +257,7 @@ impl ExecutionPlan for NodeMapExec {
             metrics: &self.metrics,
             partition,
             row_goal: self.row_goal,
+            ordered: are_ordered(&self.calls),
         };
         let made = run(input, &self.calls, &setting);
         let metrics = BaselineMetrics::new(&self.metrics, partition);

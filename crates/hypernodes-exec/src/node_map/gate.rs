@@ -71,6 +71,11 @@ impl Gate {
         }
     }
 
+    /// Whether rows are to come in their order.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.settings.ordered != Some(false)
+    }
+
     /// Calls at once, for now.
     pub(super) fn limit(&self) -> usize {
         self.granted.load(Ordering::Relaxed)

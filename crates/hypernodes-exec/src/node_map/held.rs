@@ -1,11 +1,12 @@
 //! A batch that a stream holds, and how far each of its calls has come.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::compute::concat;
+use arrow::compute::{concat, concat_batches};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::Result;
 use hypernodes_graph::{AsyncRows, Call};
@@ -16,14 +17,25 @@ use crate::call::{failed, skipped};
 
 /// A batch whose rows are not all emitted.
 pub(super) struct Held {
-    pub(super) batch: RecordBatch,
+    batch: RecordBatch,
+    rows: usize,
     /// The ordinal of its first row in the partition's input.
     pub(super) first: u64,
     /// One for each call of the stream.
     pub(super) cells: Vec<Cells>,
     pub(super) emitted: usize,
+    /// Where rows are emitted as they are done.
+    unordered: Option<Unordered>,
     /// What it was counted as in the memory pool.
     pub(super) bytes: usize,
+}
+
+/// What is done of a batch, in whatever order.
+struct Unordered {
+    /// For each row, the calls that have not done it.
+    open: Vec<usize>,
+    /// Rows that are done and not emitted.
+    ready: Vec<Range<usize>>,
 }
 
 /// What one call makes of a held batch.
@@ -81,7 +93,7 @@ impl Cells {
     }
 
     /// Rows that are done, `array` being what a sync call made of them.
-    pub(super) fn settle(&mut self, start: usize, rows: usize, array: Option<ArrayRef>) {
+    fn settle(&mut self, start: usize, rows: usize, array: Option<ArrayRef>) {
         match (&mut self.made, array) {
             (Made::Async { done, .. }, _) => {
                 done[start..start + rows].fill(true);
@@ -101,12 +113,7 @@ impl Cells {
 
     /// The results of rows that are done; those before were taken. The batch's first row is
     /// `first`.
-    fn take(
-        &mut self,
-        range: std::ops::Range<usize>,
-        bound: &BoundNode,
-        first: u64,
-    ) -> Result<ArrayRef> {
+    fn take(&mut self, range: Range<usize>, bound: &BoundNode, first: u64) -> Result<ArrayRef> {
         let chunks = match &mut self.made {
             Made::Async { rows, .. } => {
                 let made = rows.take(range);
@@ -117,15 +124,19 @@ impl Cells {
         let mut parts = Vec::new();
         let mut start = range.start;
         while start < range.end
-            && let Some(chunk) = chunks.remove(&start)
+            && let Some((&first, _)) = chunks.range(..=start).next_back()
+            && let Some(chunk) = chunks.remove(&first)
         {
-            let (length, wanted) = (chunk.len(), range.end - start);
-            if wanted < length {
-                chunks.insert(range.end, chunk.slice(wanted, length - wanted));
-                parts.push(chunk.slice(0, wanted));
-            } else {
-                parts.push(chunk);
+            let skipped = start - first;
+            let length = (chunk.len() - skipped).min(range.end - start);
+            if skipped > 0 {
+                chunks.insert(first, chunk.slice(0, skipped));
             }
+            if skipped + length < chunk.len() {
+                let left = chunk.len() - skipped - length;
+                chunks.insert(range.end, chunk.slice(skipped + length, left));
+            }
+            parts.push(chunk.slice(skipped, length));
             start += length;
         }
         if let [only] = &parts[..] {
@@ -137,36 +148,113 @@ impl Cells {
 }
 
 impl Held {
+    pub(super) fn new(
+        batch: RecordBatch,
+        first: u64,
+        cells: Vec<Cells>,
+        bytes: usize,
+        ordered: bool,
+    ) -> Self {
+        let rows = batch.num_rows();
+        let unordered = || Unordered {
+            open: vec![cells.len(); rows],
+            ready: Vec::new(),
+        };
+        let unordered = (!ordered).then(unordered);
+        Self {
+            batch,
+            rows,
+            first,
+            cells,
+            emitted: 0,
+            unordered,
+            bytes,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.batch.num_rows()
+        self.rows
     }
 
     /// Rows before this are done by every call.
-    pub(super) fn prefix(&self) -> usize {
+    fn prefix(&self) -> usize {
         let prefixes = self.cells.iter().map(|cells| cells.prefix);
-        prefixes.min().unwrap_or_else(|| self.len())
+        prefixes.min().unwrap_or(self.rows)
+    }
+
+    /// Rows that can be emitted.
+    pub(super) fn ready(&self) -> usize {
+        match &self.unordered {
+            Some(unordered) => unordered.ready.iter().map(Range::len).sum(),
+            None => self.prefix() - self.emitted,
+        }
     }
 
     /// Rows that some call was not issued for.
     pub(super) fn waiting(&self) -> usize {
         let issued = self.cells.iter().map(|cells| cells.issued);
-        self.len() - issued.min().unwrap_or_else(|| self.len())
+        self.rows - issued.min().unwrap_or(self.rows)
     }
 
-    /// The completed prefix that was not emitted, with its new columns.
+    /// Rows that a call has done, `array` being what a sync one made of them.
+    pub(super) fn settle(
+        &mut self,
+        lane: usize,
+        start: usize,
+        rows: usize,
+        array: Option<ArrayRef>,
+    ) {
+        self.cells[lane].settle(start, rows, array);
+        let Some(Unordered { open, ready }) = &mut self.unordered else {
+            return;
+        };
+        for (row, open) in open.iter_mut().enumerate().skip(start).take(rows) {
+            *open -= 1;
+            if *open > 0 {
+                continue;
+            }
+            match ready.last_mut() {
+                Some(last) if last.end == row => last.end += 1,
+                _ => ready.push(row..row + 1),
+            }
+        }
+    }
+
+    /// What can be emitted, with its new columns: the completed prefix, or all that is done.
     pub(super) fn take<'a>(
         &mut self,
-        calls: impl Iterator<Item = &'a PhysicalCall>,
+        calls: impl Iterator<Item = &'a PhysicalCall> + Clone,
         schema: &SchemaRef,
     ) -> Result<RecordBatch> {
-        let range = self.emitted..self.prefix();
-        let passed = self.batch.slice(range.start, range.len());
-        let mut columns = passed.columns().to_vec();
-        for (call, cells) in std::iter::zip(calls, &mut self.cells) {
-            columns.extend(call.columns(cells.take(range.clone(), &call.bound, self.first)?));
+        let prefix = self.emitted..self.prefix();
+        let ranges = match &mut self.unordered {
+            Some(unordered) => std::mem::take(&mut unordered.ready),
+            None => Vec::from([prefix]),
+        };
+        let mut batches = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let passed = self.batch.slice(range.start, range.len());
+            let mut columns = passed.columns().to_vec();
+            for (call, cells) in std::iter::zip(calls.clone(), &mut self.cells) {
+                columns.extend(call.columns(cells.take(range.clone(), &call.bound, self.first)?));
+            }
+            self.emitted += range.len();
+            batches.push(RecordBatch::try_new(Arc::clone(schema), columns)?);
         }
-        self.emitted = range.end;
-        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+        match &batches[..] {
+            [only] => Ok(only.clone()),
+            several => Ok(concat_batches(schema, several)?),
+        }
+    }
+
+    /// Lets go of what it holds, all of which was emitted.
+    pub(super) fn release(&mut self) -> usize {
+        self.batch = RecordBatch::new_empty(self.batch.schema());
+        for cells in &mut self.cells {
+            cells.arrays.clear();
+            cells.made = Made::Sync(BTreeMap::new());
+        }
+        std::mem::take(&mut self.bytes)
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct PhysicalCall {
     pub(super) program: Option<Arc<Program>>,
     /// Whether rows of equal arguments share a call.
     pub(super) dedup: bool,
+    /// Whether whoever reads counts on the order of the rows, whatever settings say.
+    pub(super) keeps_order: bool,
 }
 
 impl PhysicalCall {
@@ -70,6 +72,7 @@ impl PhysicalCall {
             gate,
             program: None,
             dedup,
+            keeps_order: false,
         };
         let Call::Nested(_) = call.bound.node.call() else {
             return Ok(call);
@@ -142,6 +145,11 @@ impl PhysicalCall {
         let arrays = conformed(&self.bound, &arrays).map_err(to_datafusion)?;
         let wanted = wanted.map(|wanted| NullBuffer::new(wanted.values().clone()));
         Ok((arrays, wanted))
+    }
+
+    /// Whether nothing says that its rows may come in another order than its input's.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.gate.is_ordered() || self.program.is_some() || self.dedup
     }
 
     /// The columns in what the node made.

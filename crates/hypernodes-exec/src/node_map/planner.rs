@@ -58,7 +58,10 @@ impl ExtensionPlanner for NodeMapPlanner {
                 Ok((output.field, Arc::clone(field)))
             });
             let outputs = outputs.collect::<Result<_>>()?;
-            calls.push(PhysicalCall::new(bound, args, guard, outputs, &self.0)?);
+            calls.push(PhysicalCall {
+                keeps_order: call.keeps_order,
+                ..PhysicalCall::new(bound, args, guard, outputs, &self.0)?
+            });
         }
         plant(input, calls, &self.0).map(Some)
     }

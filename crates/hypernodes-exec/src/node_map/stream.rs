@@ -9,7 +9,8 @@
 //! same time, each with its own gate, and a row is done when all of them are.
 //!
 //! The input is read ahead by about one window, so that stages overlap. When nothing more can
-//! be done, the completed prefix of the first batch is emitted, so that the next stage starts.
+//! be done, the completed prefix of the first batch is emitted, so that the next stage starts; or,
+//! where rows need not keep their order, what is done of any batch.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -80,6 +81,8 @@ pub(super) struct NodeStream {
     schema: SchemaRef,
     lanes: Vec<Lane>,
     window: Window,
+    /// Whether rows are emitted in their order.
+    ordered: bool,
     runtime: Arc<Runtime>,
     queue: VecDeque<Held>,
     /// The number of the queue's first batch.
@@ -120,6 +123,7 @@ impl NodeStream {
             schema,
             lanes: lanes.collect(),
             window: Window::new(setting.row_goal),
+            ordered: setting.ordered || calls.iter().all(PhysicalCall::is_ordered),
             runtime: Arc::clone(setting.runtime),
             queue: VecDeque::new(),
             front: 0,
@@ -193,7 +197,7 @@ impl NodeStream {
             self.memory.grow(bytes);
             held.bytes += bytes;
         }
-        held.cells[done.lane].settle(done.start, done.rows, made);
+        held.settle(done.lane, done.start, done.rows, made);
         Ok(())
     }
 
@@ -259,14 +263,9 @@ impl NodeStream {
             lane.meters.read(rows);
             Cells::new(&lane.call, &batch)
         });
-        let cells = cells.collect::<Result<_>>()?;
-        self.queue.push_back(Held {
-            batch,
-            first: self.rows_read,
-            cells,
-            emitted: 0,
-            bytes,
-        });
+        let cells = cells.collect::<Result<Vec<_>>>()?;
+        let held = Held::new(batch, self.rows_read, cells, bytes, self.ordered);
+        self.queue.push_back(held);
         self.rows_read += rows as u64;
         Ok(())
     }
@@ -303,7 +302,7 @@ impl NodeStream {
         };
         if cells.is_skipped(row) {
             cells.issued += 1;
-            cells.settle(row, 1, None);
+            self.queue[index].settle(lane, row, 1, None);
             return Ok(1);
         }
         let Made::Async { rows, .. } = &cells.made else {
@@ -416,21 +415,27 @@ impl NodeStream {
         Ok(rows)
     }
 
-    /// What can be emitted of the first batch; if `whole`, only its last part.
+    /// What can be emitted, of the first batch if rows are to keep their order; if `whole`, only
+    /// the last part of a batch.
     fn take_front(&mut self, whole: bool) -> Result<Option<RecordBatch>> {
-        let Some(held) = self.queue.front_mut() else {
+        let open = if self.ordered { 1 } else { self.queue.len() };
+        let found = self.queue.iter().take(open).position(|held| {
+            let ready = held.ready();
+            ready > 0 && (!whole || held.emitted + ready == held.len())
+        });
+        let Some(held) = found.and_then(|index| self.queue.get_mut(index)) else {
             return Ok(None);
         };
-        let prefix = held.prefix();
-        let complete = prefix == held.len();
-        if prefix == held.emitted || (whole && !complete) {
-            return Ok(None);
-        }
         let calls = self.lanes.iter().map(|lane| &lane.call);
         let batch = held.take(calls, &self.schema)?;
         self.emitted += batch.num_rows() as u64;
-        if complete && let Some(held) = self.queue.pop_front() {
-            self.memory.shrink(held.bytes);
+        if held.emitted == held.len() {
+            self.memory.shrink(held.release());
+        }
+        while let Some(held) = self.queue.front()
+            && held.emitted == held.len()
+        {
+            self.queue.pop_front();
             self.front += 1;
         }
         Ok(Some(batch))

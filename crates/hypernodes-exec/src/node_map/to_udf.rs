@@ -160,6 +160,7 @@ impl Function {
             metrics: &ExecutionPlanMetricsSet::new(),
             partition: 0,
             row_goal: None,
+            ordered: true,
         };
         let made = run(input, std::slice::from_ref(&self.call), &setting);
         let made: Vec<RecordBatch> = made.try_collect().await?;

@@ -14,6 +14,10 @@ pub struct Settings {
     pub max_in_flight: Option<usize>,
     /// `false`: a sync node is called for strictly one row at a time.
     pub use_batch_udf: Option<bool>,
+    /// `false`: rows may come in another order than the input's, each as soon as it is done, so
+    /// that a slow row holds up none. The engines that run row by row keep the order all the same,
+    /// and so do the items of a nested pipeline's lists.
+    pub ordered: Option<bool>,
 }
 
 impl Settings {
@@ -25,6 +29,7 @@ impl Settings {
             batch_size: self.batch_size.or(defaults.batch_size),
             max_in_flight: self.max_in_flight.or(defaults.max_in_flight),
             use_batch_udf: self.use_batch_udf.or(defaults.use_batch_udf),
+            ordered: self.ordered.or(defaults.ordered),
         }
     }
 

@@ -130,6 +130,7 @@ fn idle_settings(node: &Node) -> impl Iterator<Item = &'static str> {
             "use_batch_udf",
             settings.use_batch_udf.is_some() && (is_async || is_batch),
         ),
+        ("ordered", settings.ordered.is_some() && is_nested),
     ];
     set.into_iter()
         .filter(|(_, idle)| *idle)

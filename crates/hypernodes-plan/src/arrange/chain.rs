@@ -51,6 +51,17 @@ impl Step {
         names.map(Column::new_unqualified)
     }
 
+    /// The same where rows come in an order that must be kept.
+    pub(super) fn keeping_order(self) -> Self {
+        match self {
+            Self::Call(call) => Self::Call(MappedCall {
+                keeps_order: true,
+                ..call
+            }),
+            filter => filter,
+        }
+    }
+
     /// The same over what `substitute` puts in the place of columns.
     fn rewritten(&self, substitute: impl Fn(&Expr) -> Result<Expr>) -> Result<Self> {
         Ok(match self {
@@ -62,6 +73,7 @@ impl Step {
                     function: ScalarFunction::new_udf(function, args.collect::<Result<_>>()?),
                     guard: call.guard.as_ref().map(&substitute).transpose()?,
                     outputs: call.outputs.clone(),
+                    keeps_order: call.keeps_order,
                 })
             }
         })

@@ -115,7 +115,7 @@ fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<Logical
         input: Arc::new(below),
         fetch: sort.fetch,
     });
-    let upper = stack(lower, above)?;
+    let upper = stack(lower, above.into_iter().map(Step::keeping_order))?;
     if columns
         .iter()
         .all(|column| matches!(column, Expr::Column(_)))

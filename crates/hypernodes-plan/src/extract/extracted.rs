@@ -212,6 +212,7 @@ impl Extracted {
             function: ScalarFunction::new_udf(whole, args),
             guard,
             outputs,
+            keeps_order: false,
         };
         let input = std::mem::take(&mut self.plan);
         let node = Arc::new(NodeMap::try_new(input, vec![call])?);

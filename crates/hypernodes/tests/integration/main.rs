@@ -25,4 +25,5 @@ mod settings;
 mod stateful;
 mod types;
 mod udfs;
+mod unordered;
 mod values;

@@ -175,7 +175,13 @@ async fn d11_outputs_are_a_batch_columns_or_rows_of_a_struct() -> Result<()> {
         cleaned: None,
     };
     assert_eq!(rows, [first, second]);
-    let strict = made.rows_as::<(String, i64)>();
-    assert!(strict.is_err(), "a null is no text");
+    let tuples = made.rows_as::<(Option<String>, Option<i64>)>()?;
+    assert_eq!(tuples, [(Some("a b".into()), Some(2)), (None, None)]);
+    let strict = made
+        .rows_as::<(String, i64)>()
+        .expect_err("a null is no text");
+    assert_eq!(strict.row(), Some(1), "{strict}");
+    let three = made.rows_as::<(Option<String>, Option<i64>, i64)>();
+    assert!(three.is_err(), "of two");
     Ok(())
 }

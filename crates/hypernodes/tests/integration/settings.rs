@@ -14,6 +14,7 @@ const NONE: Settings = Settings {
     batch_size: None,
     max_in_flight: None,
     use_batch_udf: None,
+    ordered: None,
 };
 
 fn in_flight(rows: usize) -> Settings {
