@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion_common::tree_node::Transformed;
-use datafusion_common::{Column, Result};
+use datafusion_common::{Column, DFSchema, Result};
 use datafusion_expr::{Expr, LogicalPlan};
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use crate::extract::{any_of, demands_of, demands_of_predicate};
+use crate::total::is_total;
 
 /// Gives a guard to each call below a projection or an aggregate that has none, if all who read
 /// its columns are guarded: a branch of CASE, AND, OR or COALESCE above the projection that made
@@ -81,7 +82,12 @@ fn guard(steps: &[Step], index: usize, readers: &[Expr]) -> Result<Option<Expr>>
         }
     }
     // A test that needs the call, through whatever others, tells nothing of it.
-    let is_known = |test: &Expr| can_read(steps, index, &owned(test));
+    let is_filtered = steps[index + 1..]
+        .iter()
+        .any(|step| matches!(step, Step::Filter(_)));
+    // Nor does one that may fail on rows that a predicate above the call drops.
+    let is_safe = |test: &Expr| !is_filtered || is_total(test, &DFSchema::empty());
+    let is_known = |test: &Expr| is_safe(test) && can_read(steps, index, &owned(test));
     let guards = found.into_iter().flat_map(|demand| demand.guards);
     let guards = guards.map(|guard| guard.into_iter().filter(is_known).collect());
     let guard = any_of(guards.collect());

@@ -87,15 +87,23 @@ fn bare_join(join: &Join) -> Result<Option<Bare>> {
         (_, Some(left), Some(right)) => (left, right),
         _ => return Ok(None),
     };
-    let schemas = (left.plan.schema(), right.plan.schema());
-    let on = join.on.iter();
-    let on = on.filter(|(own, other)| has_all(schemas.0, own) && has_all(schemas.1, other));
-    let on: Vec<(Expr, Expr)> = on.cloned().collect();
-    let both = schemas.0.join(schemas.1)?;
+    let both = left.plan.schema().join(right.plan.schema())?;
     let conjuncts: Vec<&Expr> = join.filter.iter().flat_map(split_conjunction).collect();
-    let kept = conjuncts.iter().filter(|conjunct| has_all(&both, conjunct));
+    let is_given = |expr: &Expr| has_all(&both, expr) && !expr.is_volatile();
+    let is_whole = join
+        .on
+        .iter()
+        .all(|(own, other)| is_given(own) && is_given(other))
+        && conjuncts.iter().all(|conjunct| is_given(conjunct));
+    let is_exact = is_whole && left.is_exact && right.is_exact;
+    // What is left out kept from the others the rows on which they would fail.
+    let is_kept = |expr: &Expr| is_given(expr) && (is_exact || is_total(expr, &both));
+    let on = join.on.iter();
+    let on = on.filter(|(own, other)| is_kept(own) && is_kept(other));
+    let on: Vec<(Expr, Expr)> = on.cloned().collect();
+    let kept = conjuncts.iter().filter(|conjunct| is_kept(conjunct));
     let kept: Vec<Expr> = kept.map(|conjunct| (*conjunct).clone()).collect();
-    let is_whole = on.len() == join.on.len() && kept.len() == conjuncts.len();
+    let is_whole = is_whole && on.len() == join.on.len() && kept.len() == conjuncts.len();
     match join.join_type {
         Inner | LeftSemi | RightSemi if !on.is_empty() => {}
         Left if is_whole && right.is_exact => {}
@@ -106,7 +114,6 @@ fn bare_join(join: &Join) -> Result<Option<Bare>> {
         RightSemi | RightAnti => return Ok(Some(right.inexact())),
         _ => return Ok(None),
     }
-    let is_exact = is_whole && left.is_exact && right.is_exact;
     let joined = Join::try_new(
         Arc::new(left.plan),
         Arc::new(right.plan),
@@ -127,8 +134,12 @@ fn bare_groups(aggregate: &Aggregate) -> Result<Option<Bare>> {
         return Ok(None);
     };
     let groups = aggregate.group_expr.iter();
+    let schema = input.plan.schema();
     let is_free = |group: &&Expr| {
-        !matches!(group, Expr::GroupingSet(_)) && has_all(input.plan.schema(), group)
+        !matches!(group, Expr::GroupingSet(_))
+            && has_all(schema, group)
+            && !group.is_volatile()
+            && (input.is_exact || is_total(group, schema.as_ref()))
     };
     let groups: Vec<Expr> = groups.filter(is_free).cloned().collect();
     if groups.is_empty() {

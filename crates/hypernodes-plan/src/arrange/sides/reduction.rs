@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{
-    Column, ExprSchema, JoinConstraint, JoinType, NullEquality, Result, TableReference,
+    Column, DFSchema, ExprSchema, JoinConstraint, JoinType, NullEquality, Result, TableReference,
 };
 use datafusion_expr::expr_fn::ident;
 use datafusion_expr::utils::{conjunction, split_conjunction};
-use datafusion_expr::{Aggregate, Expr, Join, LogicalPlan, Projection, SubqueryAlias};
+use datafusion_expr::{
+    Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, lit,
+};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::super::chain::{Chain, Step, named, names, owned, stack};
@@ -99,20 +101,46 @@ impl Offer {
         let on = on.into_iter();
         let on = on.filter(|(own, key)| is_given(key) && !own.is_volatile() && !key.is_volatile());
         let on: Vec<(Expr, Expr)> = on.collect();
-        let is_whole = on.len() == count && filter.len() == conjuncts.len();
+        let is_whole = is_exact && on.len() == count && filter.len() == conjuncts.len();
+        let mut conditions = Conditions { on, filter };
+        let both = side.schema().join(&schema)?;
+        let may_fail = conditions
+            .clone()
+            .total(&both)
+            .is_none_or(|total| total.len() < conditions.len());
+        if !is_whole && may_fail {
+            // What is left out kept from the others the rows on which they would fail.
+            conditions
+                .on
+                .retain(|(own, key)| is_total(own, &both) && is_total(key, &both));
+            conditions
+                .filter
+                .retain(|conjunct| is_total(conjunct, &both));
+        }
         let own = bare(side)?;
         let is_own = |column: &Column| match &own {
             Some(own) => own.plan.schema().maybe_index_of_column(column).is_some(),
             None => false,
         };
-        let reads = on.iter().map(|(own, _)| own).chain(&filter).flat_map(owned);
-        let is_free = reads
-            .into_iter()
-            .all(|column| is_of_other(&column) || is_own(&column));
+        let reads = conditions
+            .on
+            .iter()
+            .map(|(own, _)| own)
+            .chain(&conditions.filter);
+        let mut reads = reads.flat_map(owned);
+        let is_free = reads.all(|column| is_of_other(&column) || is_own(&column));
+        // Those that may fail stay above the predicates on calls, and so above these.
+        let chain = Chain::of(side)?;
+        let called = chain
+            .steps
+            .iter()
+            .skip_while(|step| matches!(step, Step::Filter(_)));
+        let is_filtered = called.clone().any(|step| matches!(step, Step::Filter(_)));
+        let is_exact = is_whole && is_free && !(may_fail && is_filtered);
         Ok(Some(Self {
             other: plan,
-            conditions: Conditions { on, filter },
-            is_exact: is_exact && is_whole && is_free,
+            conditions,
+            is_exact,
         }))
     }
 }
@@ -136,12 +164,18 @@ impl Reduction {
         else {
             return Ok(None);
         };
+        let is_product = on.is_empty() && join.filter.is_none();
         // Without the keys, it would take as long as a product of the sides.
-        if conditions.is_empty() || conditions.on.is_empty() != on.is_empty() {
+        if conditions.on.is_empty() != on.is_empty()
+            || (conditions.is_empty() && (!is_product || has_one_row(&plan)))
+        {
             return Ok(None);
         }
         let alias = config.alias_generator().next(KEYS);
-        let (keys, conditions) = conditions.over_keys(plan, &alias)?;
+        let (keys, conditions) = match is_product {
+            true => (any_row(plan)?, conditions),
+            false => conditions.over_keys(plan, &alias)?,
+        };
         let keys = SubqueryAlias::try_new(Arc::new(keys), alias)?;
         let reduction = Self {
             tables: tables(other)?,
@@ -152,24 +186,49 @@ impl Reduction {
     }
 
     /// Puts the semi join below the calls of `plan`, whose columns the conditions read.
+    ///
+    /// Those that may fail go below no predicate and no join, which may keep from them the rows on
+    /// which they would.
     fn place(&self, plan: &LogicalPlan, conditions: Conditions) -> Result<Option<LogicalPlan>> {
-        let chain = Chain::of(plan)?;
-        let Some(conditions) = conditions.below(&chain, plan, &self.keys)? else {
+        let mut chain = Chain::of(plan)?;
+        let Some(conditions) = conditions.below(&chain, plan)? else {
             return Ok(None);
         };
-        let is_below = has_calls(&chain.base)?;
-        let base = match is_below {
-            true => self.place_in(&chain.base, &conditions, chain.has_calls())?,
-            false => None,
-        };
-        let base = match base {
-            None if chain.has_calls() => self.semi(&chain.base, conditions)?,
-            placed => placed,
-        };
-        let Some(base) = base else {
+        let both = chain.base.schema().join(self.keys.schema())?;
+        let total = conditions.clone().total(&both);
+        let has_calls_above = chain.has_calls();
+        if has_calls(&chain.base)? {
+            // Calls above need all of them; those below are content with some.
+            let is_whole = total
+                .as_ref()
+                .is_some_and(|total| total.len() == conditions.len());
+            let placed = match &total {
+                Some(total) if is_whole || !has_calls_above => {
+                    self.place_in(&chain.base, total, has_calls_above)?
+                }
+                _ => None,
+            };
+            if let Some(base) = placed {
+                let stacked = stack(base, chain.steps)?;
+                return named(stacked, chain.columns, names(plan.schema())).map(Some);
+            }
+        }
+        if !has_calls_above {
+            return Ok(None);
+        }
+        let first = chain
+            .steps
+            .iter()
+            .position(|step| matches!(step, Step::Call(_)));
+        let later = chain.steps.split_off(first.unwrap_or(0));
+        let is_filtered = later.iter().any(|step| matches!(step, Step::Filter(_)));
+        let conditions = if is_filtered { total } else { Some(conditions) };
+        let base = stack(chain.base, chain.steps)?;
+        let Some(base) = conditions.map_or(Ok(None), |conditions| self.semi(&base, conditions))?
+        else {
             return Ok(None);
         };
-        let stacked = stack(base, chain.steps)?;
+        let stacked = stack(base, later)?;
         named(stacked, chain.columns, names(plan.schema())).map(Some)
     }
 
@@ -270,8 +329,9 @@ impl Reduction {
                 | LogicalPlan::SubqueryAlias(_) => open.extend(plan.inputs()),
                 LogicalPlan::Join(join) if is_reduction(join) => {
                     if conditions.is_met_by(&join.on)
-                        && names_of(join.right.schema().columns())
-                            == names_of(conditions.keys(&self.keys))
+                        && (conditions.is_empty()
+                            || names_of(join.right.schema().columns())
+                                == names_of(conditions.keys(&self.keys)))
                         && tables(&join.right)? == self.tables
                     {
                         return Ok(true);
@@ -330,37 +390,37 @@ impl Conditions {
 
     /// Those that no call of the chain is needed for, over its base: fewer of them keep more rows,
     /// and are still right. `None` if too few are left.
-    fn below(self, chain: &Chain, plan: &LogicalPlan, keys: &LogicalPlan) -> Result<Option<Self>> {
+    fn below(self, chain: &Chain, plan: &LogicalPlan) -> Result<Option<Self>> {
         let made: HashSet<Column> = chain.steps.iter().flat_map(Step::makes).collect();
-        let is_filtered = chain
-            .steps
-            .iter()
-            .any(|step| matches!(step, Step::Filter(_)));
-        let schema = chain.base.schema();
-        // A predicate of the chain may keep from it the rows on which it would fail.
-        let is_free = |expr: &Expr, is_total: bool| {
-            owned(expr).is_disjoint(&made) && (!is_filtered || is_total)
-        };
-        let had_keys = !self.on.is_empty();
+        let is_free = |expr: &Expr| owned(expr).is_disjoint(&made);
+        let (had_keys, was_empty) = (!self.on.is_empty(), self.is_empty());
         let mut below = Self {
             on: Vec::new(),
             filter: Vec::new(),
         };
         for (own, key) in self.on {
             let own = chain.over_base(&own, plan.schema())?;
-            if is_free(&own, is_total(&own, schema.as_ref())) {
+            if is_free(&own) {
                 below.on.push((own, key));
             }
         }
-        let both = schema.join(keys.schema())?;
         for conjunct in self.filter {
             let conjunct = chain.over_side(&conjunct, plan.schema())?;
-            if is_free(&conjunct, is_total(&conjunct, &both)) {
+            if is_free(&conjunct) {
                 below.filter.push(conjunct);
             }
         }
-        let is_enough = !below.is_empty() && below.on.is_empty() != had_keys;
+        let is_enough = below.is_empty() == was_empty && below.on.is_empty() != had_keys;
         Ok(is_enough.then_some(below))
+    }
+
+    /// Those that cannot fail; `None` if too few are left.
+    fn total(mut self, schema: &DFSchema) -> Option<Self> {
+        let (had_keys, was_empty) = (!self.on.is_empty(), self.is_empty());
+        self.on.retain(|(own, _)| is_total(own, schema));
+        self.filter.retain(|conjunct| is_total(conjunct, schema));
+        let is_enough = self.is_empty() == was_empty && self.on.is_empty() != had_keys;
+        is_enough.then_some(self)
     }
 
     /// The keys that are groups: a key of the groups is one of their rows.
@@ -371,7 +431,8 @@ impl Conditions {
         let group = |own: &Expr| match own {
             Expr::Column(column) => {
                 let position = aggregate.schema.maybe_index_of_column(column)?;
-                Some(aggregate.group_expr.get(position)?.clone().unalias())
+                let group = aggregate.group_expr.get(position)?.clone().unalias();
+                (!group.is_volatile()).then_some(group)
             }
             _ => None,
         };
@@ -410,7 +471,7 @@ impl Conditions {
         let read = self.on.iter().map(|(_, key)| key).chain(&self.filter);
         let read: HashSet<Column> = read.flat_map(owned).collect();
         let mut columns = keys.schema().columns();
-        columns.retain(|column| read.contains(column));
+        columns.retain(|column| self.is_empty() || read.contains(column));
         columns
     }
 
@@ -424,6 +485,23 @@ impl Conditions {
             pairs.collect()
         };
         named(&self.on) == named(on)
+    }
+}
+
+/// Of a plan that is matched by no condition, whether it has a row.
+fn any_row(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let builder = LogicalPlanBuilder::new(plan).limit(0, Some(1))?;
+    builder.project([lit(true).alias("any")])?.build()
+}
+
+/// Whether a plan has just one row, whatever is in its tables.
+fn has_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(Projection { input, .. })
+        | LogicalPlan::SubqueryAlias(SubqueryAlias { input, .. }) => has_one_row(input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        _ => false,
     }
 }
 

@@ -82,6 +82,35 @@ pub(super) fn sides() -> Vec<Case> {
                     .g(d.t(|w| some(w.x) && d.any_t(|v| joined(v, w))))
             },
         ),
+        case(
+            "select f(t.y), t.x, s.y from t join s u on t.x = u.x + 1 join s on 100 / t.x = s.x",
+            |d| none().f(d.t(|t| d.any_s(|u| t.x == u.x + 1))),
+        ),
+        case(
+            "select r.x, v.a from (select q.x, s.y from (select x from t where g(x) > 1) q join s on 100 / q.x = s.x) r join v on v.x = r.x",
+            |d| none().f(d.n()).g(d.n()),
+        ),
+        case(
+            "select p.x, p.a from (select x, y, z, f(y) a from t) p join (select x, z, g(x) b from t) q on p.z = q.z and p.x = q.b and 100 / (p.x - q.x) > 0",
+            |d| none().f(d.n()).g(d.n()),
+        ),
+        case(
+            "select case when 100 / x > 3 then a end from (select x, f(x) a, g(x) b from t) q where coalesce(nullif(b, 1), a) > 0",
+            |d| none().f(d.n()).g(d.n()),
+        ),
+        case(
+            "select f(q.y) from (select x, y from t where z > 3) q join s on abs(q.x) = s.x",
+            |d| none().f(d.t(|t| t.z > 3 && d.any_s(|s| s.x == t.x))),
+        ),
+        // A product with nothing.
+        case(
+            "select f(100 / t.x), q.y from t cross join (select y from s where y < 0) q",
+            |_| none(),
+        ),
+        case(
+            "select sum(f(x)), max(m.y) from t cross join (select max(y) y from s) m",
+            |d| none().f(d.n()),
+        ),
         // A key that is declared unique multiplies nothing: calls wait for what is joined.
         case(
             "select v.a, q.y from v join (select x, y from k where m(y) = 2) q on v.x = q.x",
