@@ -9,6 +9,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift::{Split, split};
+use super::schedule::price;
 use super::sides::Offer;
 use crate::total::is_total;
 
@@ -96,7 +97,20 @@ fn lift_side(
     let keys = on
         .iter()
         .map(|(left, right)| if is_left { left } else { right });
-    let needs = keys.chain(&filter).flat_map(owned).collect();
+    let mut needs: HashSet<Column> = keys.chain(&filter).flat_map(owned).collect();
+    // The join is one of several predicates: those that cost no more stay before it.
+    let joining = chain.needed(needs.clone());
+    if !joining.is_empty() {
+        let cost = price(&chain, &joining);
+        for step in &chain.steps {
+            if let Step::Filter(_) = step {
+                let missing = chain.needed(step.reads());
+                if price(&chain, missing.difference(&joining)) <= cost {
+                    needs.extend(step.reads());
+                }
+            }
+        }
+    }
     let base = Arc::clone(chain.base.schema());
     let Some(Split {
         below,

@@ -27,7 +27,7 @@ use datafusion_optimizer::push_down_limit::PushDownLimit;
 use datafusion_optimizer::{Optimizer, OptimizerConfig};
 
 /// More than any query needs: each round moves a call past at least one operator.
-const ROUNDS: usize = 32;
+const ROUNDS: usize = 16;
 
 /// Arranges the calls of a plan until nothing changes.
 pub(crate) fn arrange(

@@ -75,11 +75,14 @@ fn is_filter(step: &Step) -> bool {
     matches!(step, Step::Filter(_))
 }
 
-fn price(chain: &Chain, calls: &[usize]) -> Price {
-    let calls = calls.iter().filter_map(|index| match &chain.steps[*index] {
-        Step::Call(call) => call.udf(),
-        Step::Filter(_) => None,
-    });
+/// What it takes to make these steps.
+pub(super) fn price<'a>(chain: &Chain, calls: impl IntoIterator<Item = &'a usize>) -> Price {
+    let calls = calls
+        .into_iter()
+        .filter_map(|index| match &chain.steps[*index] {
+            Step::Call(call) => call.udf(),
+            Step::Filter(_) => None,
+        });
     calls.fold(Price::default(), Price::with)
 }
 

@@ -152,7 +152,7 @@ impl Reduction {
         is_left: bool,
         config: &dyn OptimizerConfig,
     ) -> Result<Option<LogicalPlan>> {
-        let (side, other, on) = oriented(join, is_left);
+        let (side, _, on) = oriented(join, is_left);
         if !has_calls(side)? {
             return Ok(None);
         }
@@ -171,6 +171,7 @@ impl Reduction {
         {
             return Ok(None);
         }
+        let tables = tables(&plan)?;
         let alias = config.alias_generator().next(KEYS);
         let (keys, conditions) = match is_product {
             true => (any_row(plan)?, conditions),
@@ -178,7 +179,7 @@ impl Reduction {
         };
         let keys = SubqueryAlias::try_new(Arc::new(keys), alias)?;
         let reduction = Self {
-            tables: tables(other)?,
+            tables,
             keys: LogicalPlan::SubqueryAlias(keys),
             null_equality: join.null_equality,
         };

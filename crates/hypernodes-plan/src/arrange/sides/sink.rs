@@ -7,8 +7,9 @@ use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion_common::{Column, JoinType, Result};
 use datafusion_expr::{Expr, Join, LogicalPlan};
 
-use super::super::chain::{Chain, Step, named, names, stack};
-use super::reduction::Offer;
+use super::super::chain::{Chain, Step, named, names, owned, stack};
+use super::super::schedule::price;
+use super::reduction::{Offer, oriented};
 use crate::extract::{is_null_of_nulls, is_repeatable};
 use crate::node_map::MappedCall;
 
@@ -47,6 +48,7 @@ struct Side<'a> {
 
 impl<'a> Side<'a> {
     fn of(join: &'a Join, is_left: bool) -> Result<Option<Self>> {
+        use JoinType::{LeftAnti, LeftSemi, RightAnti, RightSemi};
         let (plan, keeps) = match is_left {
             true => (&join.left, JoinType::Left),
             false => (&join.right, JoinType::Right),
@@ -55,10 +57,17 @@ impl<'a> Side<'a> {
             JoinType::Inner => false,
             JoinType::Left | JoinType::Right => join.join_type != keeps,
             JoinType::Full => true,
+            LeftSemi | LeftAnti | RightSemi | RightAnti => false,
             _ => return Ok(None),
         };
         let is_kept = join.join_type == keeps || join.join_type == JoinType::Full;
-        let is_open = is_kept || Offer::of(join, is_left)?.is_some_and(|offer| offer.is_exact);
+        // Calls wait above a semi or anti join.
+        let may_open = matches!(
+            join.join_type,
+            JoinType::Inner | JoinType::Left | JoinType::Right
+        );
+        let is_open =
+            is_kept || (may_open && Offer::of(join, is_left)?.is_some_and(|offer| offer.is_exact));
         Ok(Some(Self {
             plan,
             is_padded,
@@ -96,6 +105,61 @@ fn is_sinkable(call: &MappedCall, is_padded: bool) -> bool {
         && (!is_padded || is_null_of_nulls(&function))
 }
 
+/// Of an inner, semi or anti join with a key that calls make, the predicates on one side that cost
+/// less, and their calls: the key is then made for fewer rows.
+fn cheap_filters(chain: &Chain, join: &Join, is_left: bool) -> Result<HashSet<usize>> {
+    let (side, _, on) = oriented(join, is_left);
+    let mut found = HashSet::new();
+    let is_filtered = match join.join_type {
+        JoinType::Inner => true,
+        JoinType::LeftSemi | JoinType::LeftAnti => is_left,
+        JoinType::RightSemi | JoinType::RightAnti => !is_left,
+        _ => false,
+    };
+    if !is_filtered {
+        return Ok(found);
+    }
+    let below = Chain::of(side)?;
+    let keys = on
+        .iter()
+        .map(|(own, _)| below.over_base(own, side.schema()));
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    let making = below.needed(keys.iter().flat_map(owned));
+    if making.is_empty() {
+        return Ok(found);
+    }
+    let cost = price(&below, &making);
+    let is_of_side = |step: &Step, calls: &HashSet<usize>| {
+        let is_made = |column: &Column| {
+            let mut made = calls.iter().flat_map(|call| chain.steps[*call].makes());
+            made.any(|made| made == *column)
+        };
+        let has = |column: &Column| side.schema().maybe_index_of_column(column).is_some();
+        step.reads()
+            .iter()
+            .all(|column| has(column) || is_made(column))
+    };
+    for (index, step) in chain.steps.iter().enumerate() {
+        let Step::Filter(_) = step else {
+            continue;
+        };
+        let calls = chain.needed(step.reads());
+        let may_sink = |call: &usize| match &chain.steps[*call] {
+            Step::Call(made) => is_sinkable(made, false) && is_of_side(&chain.steps[*call], &calls),
+            Step::Filter(_) => false,
+        };
+        if !calls.is_empty()
+            && price(chain, &calls) < cost
+            && calls.iter().all(may_sink)
+            && is_of_side(step, &calls)
+        {
+            found.extend(calls);
+            found.insert(index);
+        }
+    }
+    Ok(found)
+}
+
 fn sunk(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(plan)?;
     let LogicalPlan::Join(join) = &chain.base else {
@@ -108,8 +172,15 @@ fn sunk(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         return Ok(None);
     };
     let (mut sides, mut rest) = ([left, right], Vec::new());
-    for step in &chain.steps {
-        let taker = sides.iter().position(|side| side.takes(step));
+    let cheap = [
+        cheap_filters(&chain, join, true)?,
+        cheap_filters(&chain, join, false)?,
+    ];
+    for (index, step) in chain.steps.iter().enumerate() {
+        let places = std::iter::zip(&sides, &cheap);
+        let taker = places
+            .clone()
+            .position(|(side, cheap)| side.takes(step) || cheap.contains(&index));
         // A predicate on one side drops rows before the calls of the other.
         if let Step::Filter(_) = step {
             for (place, side) in sides.iter_mut().enumerate() {

@@ -26,8 +26,9 @@ pub(super) fn case(query: &'static str, calls: fn(&Data) -> Wanted) -> Case {
     }
 }
 
-/// A limited query without order, which may give any of the rows of `all`.
-fn limited(query: &'static str, all: &'static str, calls: fn(&Data) -> Wanted) -> Case {
+/// A limited query without order, which may give any of the rows of `all`, or one whose calls may
+/// still run when it ends.
+pub(super) fn limited(query: &'static str, all: &'static str, calls: fn(&Data) -> Wanted) -> Case {
     Case {
         query,
         calls,

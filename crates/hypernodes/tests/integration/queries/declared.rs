@@ -142,6 +142,10 @@ async fn the_cheaper_of_two_predicates_is_tested_first_however_they_are_written(
         "SELECT x FROM t WHERE dear(x) > 0 AND cheap(x) > 40",
         "SELECT x FROM v WHERE dear > 0 AND cheap > 40",
         "SELECT x FROM v WHERE cheap > 40 AND dear > 0",
+        "SELECT x FROM t WHERE dear(x) IN (SELECT x + 1 FROM t) AND cheap(x) > 40",
+        "SELECT x FROM t WHERE cheap(x) > 40 AND dear(x) NOT IN (SELECT x + 90 FROM t)",
+        "SELECT a.x FROM t a JOIN t b ON dear(a.x) = b.x + 1 WHERE cheap(a.x) > 40",
+        "SELECT v.x FROM v JOIN t b ON v.dear = b.x + 1 WHERE v.cheap > 40",
     ] {
         text(&context, query).await;
         let calls = (cheap.take(), dear.take());

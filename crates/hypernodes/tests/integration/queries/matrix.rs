@@ -55,7 +55,7 @@ async fn check(
         }
     }
     let mut rows = expected.rows.clone();
-    if !case.is_ordered() {
+    if case.chosen_from.is_some() || !case.is_ordered() {
         found.sort_unstable();
         rows.sort_unstable();
     }

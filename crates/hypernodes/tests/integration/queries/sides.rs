@@ -102,6 +102,10 @@ pub(super) fn sides() -> Vec<Case> {
             "select f(q.y) from (select x, y from t where z > 3) q join s on abs(q.x) = s.x",
             |d| none().f(d.t(|t| t.z > 3 && d.any_s(|s| s.x == t.x))),
         ),
+        case(
+            "select v.a from v join (select t.x, t.y from t where not exists (select 1 from s where s.x = t.y and f(s.y) > 3)) q on v.x = q.x",
+            |d| none().f(d.n() + d.s(|s| d.any_t(|t| t.y == s.x))),
+        ),
         // A product with nothing.
         case(
             "select f(100 / t.x), q.y from t cross join (select y from s where y < 0) q",
