@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use datafusion_common::Result;
 use datafusion_common::tree_node::Transformed;
-use datafusion_expr::LogicalPlan;
+use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::optimize_projections::OptimizeProjections;
 use datafusion_optimizer::push_down_filter::PushDownFilter;
 use datafusion_optimizer::push_down_limit::PushDownLimit;
@@ -43,6 +44,7 @@ pub(crate) fn arrange(
     for _ in 0..ROUNDS {
         let before = plan.clone();
         plan = stock.optimize(plan, config, |_, _| {})?;
+        plan = plan.transform_up_with_subqueries(without_repeats)?.data;
         plan = plan
             .transform_up_with_subqueries(|plan| lift::lift(plan, config))?
             .data;
@@ -56,4 +58,38 @@ pub(crate) fn arrange(
         changed = true;
     }
     Ok(Transformed::new_transformed(plan, changed))
+}
+
+/// The conjuncts of a filter or a join's condition, each once: DataFusion infers some anew each
+/// time it looks.
+fn without_repeats(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let once = |predicate: &Expr| {
+        let conjuncts = split_conjunction(predicate);
+        let mut kept: Vec<Expr> = Vec::with_capacity(conjuncts.len());
+        for conjunct in &conjuncts {
+            if conjunct.is_volatile() || !kept.contains(conjunct) {
+                kept.push((*conjunct).clone());
+            }
+        }
+        (kept.len() < conjuncts.len())
+            .then(|| conjunction(kept))
+            .flatten()
+    };
+    Ok(match plan {
+        LogicalPlan::Filter(mut filter) => match once(&filter.predicate) {
+            Some(predicate) => {
+                filter.predicate = predicate;
+                Transformed::yes(LogicalPlan::Filter(filter))
+            }
+            None => Transformed::no(LogicalPlan::Filter(filter)),
+        },
+        LogicalPlan::Join(mut join) => match join.filter.as_ref().and_then(once) {
+            Some(predicate) => {
+                join.filter = Some(predicate);
+                Transformed::yes(LogicalPlan::Join(join))
+            }
+            None => Transformed::no(LogicalPlan::Join(join)),
+        },
+        other => Transformed::no(other),
+    })
 }

@@ -152,6 +152,10 @@ pub(super) fn sides() -> Vec<Case> {
                     .m(d.t(|t| d.any_s(|s| s.x == t.z) && is_left(t)))
             },
         ),
+        case(
+            "select f(p.z) from t p join s u on p.x = u.y join t q on u.z = q.z and p.y < q.z",
+            |d| none().f(d.t(|p| d.any_s(|u| p.x == u.y && d.any_t(|q| u.z == q.z && p.y < q.z)))),
+        ),
         // What is looked for, and by what.
         case(
             "select x from t where y < {5} and x in (select x from s where f(s.y) > 3)",
