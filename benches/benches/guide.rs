@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use hypernodes_bench::{Workload, fixed, text, trivial, waiting};
+use hypernodes_bench::{TOPICS, Workload};
 use tokio::runtime::Runtime;
 
 fn bench(criterion: &mut Criterion, topic: &str, make: fn(&Arc<Runtime>) -> Vec<Workload>) {
@@ -22,10 +22,9 @@ fn bench(criterion: &mut Criterion, topic: &str, make: fn(&Arc<Runtime>) -> Vec<
 }
 
 fn guide(criterion: &mut Criterion) {
-    bench(criterion, "waiting", waiting::workloads);
-    bench(criterion, "trivial", trivial::workloads);
-    bench(criterion, "text", text::workloads);
-    bench(criterion, "fixed", fixed::workloads);
+    for (topic, make) in TOPICS {
+        bench(criterion, topic, make);
+    }
 }
 
 criterion_group!(benches, guide);

@@ -8,6 +8,7 @@ use hypernodes::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::Workload;
+use crate::measure::Run;
 
 /// Runs of a measurement, so that the clock has something to see.
 const RUNS: usize = 50;
@@ -25,7 +26,7 @@ fn negate(b: i64) -> i64 {
 }
 
 /// As many runs as [`RUNS`] of a pipeline of three functions on one item.
-fn run(runtime: &Arc<Runtime>, engine: Arc<dyn Engine>) -> Box<dyn FnMut()> {
+fn run(runtime: &Arc<Runtime>, engine: Arc<dyn Engine>) -> Run {
     let nodes = [
         Node::map("a", ["x"], add),
         Node::map("b", ["a"], double),
@@ -47,7 +48,7 @@ fn run(runtime: &Arc<Runtime>, engine: Arc<dyn Engine>) -> Box<dyn FnMut()> {
 }
 
 /// Spins for the time that the runs may take; calling the three functions takes none of it.
-fn allowance(each: Duration) -> Box<dyn FnMut()> {
+fn allowance(each: Duration) -> Run {
     Box::new(move || {
         let began = std::time::Instant::now();
         while began.elapsed() < each * RUNS as u32 {

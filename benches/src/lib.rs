@@ -1,18 +1,23 @@
 //! Workloads, each beside its baseline in the same process.
 //!
 //! - [`measure`] runs a workload and its baseline by turns, and gives the ratio and its noise;
-//! - [`waiting`], [`trivial`], [`text`] and [`fixed`] are the workloads, a topic each;
+//! - [`waiting`], [`mixed`], [`trivial`], [`text`] and [`fixed`] are the workloads, a topic each, and
+//!   [`topics`] lists them;
 //! - [`memory`] is what a process takes at its peak.
 //!
 //! Sessions and plans are made before the clock starts, unless a workload is about them.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first fault")]
 
+mod calls;
 pub mod fixed;
 pub mod measure;
 pub mod memory;
+pub mod mixed;
 pub mod text;
+pub mod topics;
 pub mod trivial;
 pub mod waiting;
 
 pub use measure::{Figure, Workload};
+pub use topics::TOPICS;

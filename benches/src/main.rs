@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use hypernodes_bench::{Workload, fixed, memory, text, trivial, waiting};
+use hypernodes_bench::{TOPICS, Workload, memory};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -48,17 +48,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workloads of a topic, ready to run.
-type Topic = fn(&Arc<Runtime>) -> Vec<Workload>;
-
 fn report(as_json: bool, only: &str) -> ExitCode {
     let runtime = Arc::new(Runtime::new().unwrap());
-    let topics: [Topic; 4] = [
-        waiting::workloads,
-        trivial::workloads,
-        text::workloads,
-        fixed::workloads,
-    ];
     if !as_json {
         println!(
             "| workload | strategy | baseline | ours s | baseline s | ratio | noise | at most | |"
@@ -66,7 +57,7 @@ fn report(as_json: bool, only: &str) -> ExitCode {
         println!("|---|---|---|---|---|---|---|---|---|");
     }
     let mut missed = 0;
-    for topic in topics {
+    for (_, topic) in TOPICS {
         for mut workload in topic(&runtime) {
             let Workload {
                 name,

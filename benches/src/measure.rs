@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+/// Something to run as often as one likes.
+pub type Run = Box<dyn FnMut()>;
+
 /// Something to run, and what it is compared with.
 pub struct Workload {
     /// What is done.
@@ -17,9 +20,9 @@ pub struct Workload {
     /// Pairs of runs.
     pub repeats: usize,
     /// Ours.
-    pub run: Box<dyn FnMut()>,
+    pub run: Run,
     /// The baseline's.
-    pub base: Box<dyn FnMut()>,
+    pub base: Run,
 }
 
 /// What was measured.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::Workload;
+use crate::measure::Run;
 use crate::trivial::{queried, session};
 
 const ROWS: usize = 1_000_000;
@@ -79,7 +80,7 @@ fn from_file_to_file(
     query: &str,
     folder: &Arc<TempDir>,
     name: &str,
-) -> Box<dyn FnMut()> {
+) -> Run {
     let frame = runtime.block_on(session.sql(query)).unwrap();
     let (runtime, folder) = (Arc::clone(runtime), Arc::clone(folder));
     let path: PathBuf = folder.path().join(name);

@@ -8,6 +8,7 @@ use hypernodes::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::Workload;
+use crate::measure::Run;
 
 const ROWS: usize = 1_000_000;
 
@@ -24,12 +25,7 @@ pub(crate) fn session(name: &str, column: ArrayRef) -> Session {
 }
 
 /// Runs a query that is planned anew each time from a plan that was optimized before.
-pub(crate) fn queried(
-    runtime: &Arc<Runtime>,
-    session: &Session,
-    query: &str,
-    rows: usize,
-) -> Box<dyn FnMut()> {
+pub(crate) fn queried(runtime: &Arc<Runtime>, session: &Session, query: &str, rows: usize) -> Run {
     let (runtime, session) = (Arc::clone(runtime), session.clone());
     let plan = runtime.block_on(async {
         let frame = session.sql(query).await.unwrap();

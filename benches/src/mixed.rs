@@ -1,0 +1,164 @@
+//! Pipelines of several nodes that wait and compute, beside what one would write by hand.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use hypernodes::prelude::*;
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::Workload;
+use crate::calls::{IN_FLIGHT, WAIT, compute, cores, mapped};
+use crate::measure::Run;
+
+const PAGES: usize = 2_000;
+const ROWS: usize = 1_000;
+
+async fn fetch(x: i64) -> String {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    format!("  Page {x} of THE Corpus  ")
+}
+
+fn parse(page: &str) -> i64 {
+    std::thread::sleep(WAIT);
+    page.len() as i64
+}
+
+fn score(parsed: i64) -> i64 {
+    compute(Duration::from_micros(500));
+    -parsed
+}
+
+fn clean(page: &str) -> String {
+    page.trim().to_lowercase()
+}
+
+/// Fetches (50 ms, async), parses (10 ms, blocking), scores (0.5 ms, computing) and cleans.
+pub(crate) fn mixture() -> [Node; 4] {
+    [
+        Node::map_async("page", ["x"], fetch),
+        Node::map("parsed", ["page"], parse),
+        Node::map("score", ["parsed"], score),
+        Node::map("cleaned", ["page"], clean),
+    ]
+}
+
+/// Scores that others ask for.
+type Asked = mpsc::Receiver<(i64, oneshot::Sender<i64>)>;
+
+/// The mixture by Tokio for what waits, and a thread a core for what computes.
+fn mixture_by_hand(runtime: &Arc<Runtime>) -> Run {
+    let runtime = Arc::clone(runtime);
+    Box::new(move || {
+        let (ask, asked) = mpsc::channel();
+        let asked: Arc<Mutex<Asked>> = Arc::new(Mutex::new(asked));
+        for _ in 0..cores() {
+            let asked = Arc::clone(&asked);
+            std::thread::spawn(move || {
+                loop {
+                    let next = asked.lock().unwrap().recv();
+                    let Ok((parsed, answer)) = next else { break };
+                    answer.send(score(parsed)).unwrap();
+                }
+            });
+        }
+        let permits = Arc::new(Semaphore::new(IN_FLIGHT));
+        let rows = runtime.block_on(async {
+            let tasks = (0..PAGES as i64).map(|x| {
+                let (permits, ask) = (Arc::clone(&permits), ask.clone());
+                tokio::spawn(async move {
+                    let permit = permits.acquire_owned().await.unwrap();
+                    let page = fetch(x).await;
+                    drop(permit);
+                    let cleaned = clean(&page);
+                    let parsed = tokio::task::spawn_blocking(move || parse(&page));
+                    let (answer, answered) = oneshot::channel();
+                    ask.send((parsed.await.unwrap(), answer)).unwrap();
+                    (answered.await.unwrap(), cleaned)
+                })
+            });
+            let mut rows = Vec::with_capacity(PAGES);
+            for task in tasks.collect::<Vec<_>>() {
+                rows.push(task.await.unwrap());
+            }
+            rows
+        });
+        assert_eq!(rows.len(), PAGES);
+    })
+}
+
+async fn wait(x: i64) -> i64 {
+    tokio::time::sleep(WAIT).await;
+    x
+}
+
+async fn wait_for_both(f: i64, g: i64) -> i64 {
+    wait(f + g).await
+}
+
+/// `f` and `g` of the same input, and `h` of both; each waits.
+pub(crate) fn diamond() -> [Node; 3] {
+    [
+        Node::map_async("f", ["x"], wait),
+        Node::map_async("g", ["x"], wait),
+        Node::map_async("h", ["f", "g"], wait_for_both),
+    ]
+}
+
+fn diamond_by_hand(runtime: &Arc<Runtime>) -> Run {
+    let runtime = Arc::clone(runtime);
+    Box::new(move || {
+        runtime.block_on(async {
+            let tasks = (0..ROWS as i64).map(|x| {
+                tokio::spawn(async move {
+                    let (f, g) = tokio::join!(wait(x), wait(x));
+                    wait_for_both(f, g).await
+                })
+            });
+            for task in tasks.collect::<Vec<_>>() {
+                task.await.unwrap();
+            }
+        });
+    })
+}
+
+/// The workloads.
+pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
+    let free = Settings::default();
+    let all = Settings {
+        max_in_flight: Some(ROWS),
+        ..free
+    };
+    vec![
+        Workload {
+            name: "diamond of 10 ms, 1,000 rows",
+            strategy: "no settings",
+            n: ROWS,
+            baseline: "1,000 / 256 + 2 waits",
+            target: 1.2,
+            repeats: 9,
+            run: mapped(runtime, diamond(), free, ROWS),
+            base: Box::new(|| std::thread::sleep(WAIT.mul_f64(ROWS as f64 / 256.0 + 2.0))),
+        },
+        Workload {
+            name: "diamond of 10 ms, 1,000 rows",
+            strategy: "max_in_flight 1,000",
+            n: ROWS,
+            baseline: "bare Tokio",
+            target: 1.5,
+            repeats: 9,
+            run: mapped(runtime, diamond(), all, ROWS),
+            base: diamond_by_hand(runtime),
+        },
+        Workload {
+            name: "fetch, parse, score, clean 2,000 pages",
+            strategy: "no settings",
+            n: PAGES,
+            baseline: "Tokio and threads by hand",
+            target: 1.1,
+            repeats: 5,
+            run: mapped(runtime, mixture(), free, PAGES),
+            base: mixture_by_hand(runtime),
+        },
+    ]
+}
