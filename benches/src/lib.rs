@@ -3,7 +3,10 @@
 //! - [`measure`] runs a workload and its baseline by turns, and gives the ratio and its noise;
 //! - [`waiting`], [`mixed`], [`trivial`], [`text`] and [`fixed`] are the workloads, a topic each, and
 //!   [`topics`] lists them;
-//! - [`memory`] is what a process takes at its peak.
+//! - [`sweep`] sets the engine without settings beside settings that suit a workload;
+//! - [`probe`] is one query in a process of its own, and [`growth`] a table of such;
+//! - [`peers`] sets us beside other systems;
+//! - [`table`] prints.
 //!
 //! Sessions and plans are made before the clock starts, unless a workload is about them.
 
@@ -11,9 +14,13 @@
 
 mod calls;
 pub mod fixed;
+pub mod growth;
 pub mod measure;
-pub mod memory;
 pub mod mixed;
+pub mod peers;
+pub mod probe;
+pub mod sweep;
+pub mod table;
 pub mod text;
 pub mod topics;
 pub mod trivial;

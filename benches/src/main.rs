@@ -1,17 +1,20 @@
-//! `report`: every workload beside its baseline, in one table.
+//! Prints what this machine measures.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
     reason = "a benchmark's face"
 )]
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use hypernodes_bench::{TOPICS, Workload, memory};
-use serde_json::json;
+use hypernodes_bench::peers::Peers;
+use hypernodes_bench::probe::Probe;
+use hypernodes_bench::table::Table;
+use hypernodes_bench::{TOPICS, growth, sweep};
 use tokio::runtime::Runtime;
 
 /// Benchmarks that a person wants to see.
@@ -23,95 +26,78 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Measures every workload; exits with 1 if one misses its target by more than the noise.
-    Report {
-        /// A JSON object for each row, in place of the table.
-        #[arg(long)]
-        json: bool,
-        /// Only workloads whose name or strategy holds this.
-        only: Option<String>,
-    },
-    /// Prints the peak memory of one workload, in megabytes above the idle process.
-    Memory,
+    /// Every workload beside its baseline; exits with 1 if one misses its target by more than
+    /// the noise.
+    Report(Chosen),
+    /// Every workload without settings beside the best of a few settings; exits like `report`.
+    Sweep(Chosen),
+    /// Time and peak memory as rows, nodes and partitions grow.
+    Growth,
+    /// Our figures beside those of other systems.
+    Peers(Peers),
+    /// Prints the seconds and the peak megabytes of one query.
+    Probe(Probe),
 }
 
-/// Megabytes that 5,000,000 rows may take.
-const MEMORY_TARGET: f64 = 300.0;
+/// What to measure, and how to print it.
+#[derive(clap::Args)]
+struct Chosen {
+    /// A JSON object for each row, in place of the table.
+    #[arg(long)]
+    json: bool,
+    /// Only workloads whose name or, in the report, strategy holds this.
+    #[arg(default_value = "")]
+    only: String,
+}
 
 fn main() -> ExitCode {
-    match Options::parse().command {
-        Task::Report { json, only } => report(json, only.as_deref().unwrap_or("")),
-        Task::Memory => {
-            println!("{}", memory::ready_at_once());
-            ExitCode::SUCCESS
+    let all_met = match Options::parse().command {
+        Task::Report(chosen) => report(&chosen),
+        Task::Sweep(chosen) => sweep(&chosen),
+        Task::Growth => {
+            growth::growth();
+            true
         }
-    }
+        Task::Peers(peers) => match peers.compare() {
+            Ok(()) => true,
+            Err(missing) => {
+                eprintln!("nothing to compare with: {missing}");
+                false
+            }
+        },
+        Task::Probe(probe) => {
+            let taken = probe.here();
+            println!("{} {}", taken.seconds, taken.megabytes);
+            true
+        }
+    };
+    ExitCode::from(u8::from(!all_met))
 }
 
-fn report(as_json: bool, only: &str) -> ExitCode {
+fn report(chosen: &Chosen) -> bool {
     let runtime = Arc::new(Runtime::new().unwrap());
-    if !as_json {
-        println!(
-            "| workload | strategy | baseline | ours s | baseline s | ratio | noise | at most | |"
-        );
-        println!("|---|---|---|---|---|---|---|---|---|");
-    }
-    let mut missed = 0;
+    let only = chosen.only.as_str();
+    let mut table = Table::new(chosen.json);
     for (_, topic) in TOPICS {
-        for mut workload in topic(&runtime) {
-            let Workload {
-                name,
-                strategy,
-                baseline,
-                target,
-                ..
-            } = workload;
-            if !name.contains(only) && !strategy.contains(only) {
-                continue;
-            }
-            let figure = workload.measure();
-            let met = figure.ratio - figure.noise <= target;
-            missed += usize::from(!met);
-            if as_json {
-                let row = json!({
-                    "workload": name, "strategy": strategy, "n": workload.n,
-                    "median_s": figure.seconds, "baseline": baseline,
-                    "baseline_s": figure.base_seconds, "ratio": figure.ratio, "target": target,
-                });
-                println!("{row}");
-            } else {
-                let verdict = if met { "met" } else { "missed" };
-                println!(
-                    "| {name} | {strategy} | {baseline} | {:.4} | {:.4} | {:.3} | {:.3} | {target} | {verdict} |",
-                    figure.seconds, figure.base_seconds, figure.ratio, figure.noise
-                );
+        for workload in topic(&runtime) {
+            if workload.name.contains(only) || workload.strategy.contains(only) {
+                table.measure(workload);
             }
         }
     }
     if "memory".contains(only) {
-        missed += usize::from(!peak(as_json));
+        table.measure_memory();
     }
-    ExitCode::from(u8::from(missed > 0))
+    table.all_met()
 }
 
-/// The peak memory of a process of its own.
-fn peak(as_json: bool) -> bool {
-    let own = std::env::current_exe().unwrap();
-    let output = Command::new(own).arg("memory").output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let megabytes: f64 = text.trim().parse().unwrap();
-    let ratio = megabytes / MEMORY_TARGET;
-    if as_json {
-        let row = json!({
-            "workload": "5M rows, async ready at once", "strategy": "memory", "n": memory::ROWS,
-            "megabytes": megabytes, "baseline": "300 MB", "ratio": ratio, "target": 1.0,
-        });
-        println!("{row}");
-    } else {
-        let verdict = if ratio <= 1.0 { "met" } else { "missed" };
-        println!(
-            "| 5M rows, async ready at once | memory | 300 MB | {megabytes:.0} MB | | {ratio:.3} | | 1 | {verdict} |"
-        );
+fn sweep(chosen: &Chosen) -> bool {
+    let runtime = Arc::new(Runtime::new().unwrap());
+    let mut table = Table::new(chosen.json);
+    for case in sweep::cases(&runtime) {
+        if case.name.contains(&chosen.only) {
+            table.measure(case.against_best(&runtime));
+        }
     }
-    ratio <= 1.0
+    table.all_met()
 }

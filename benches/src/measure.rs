@@ -38,12 +38,14 @@ pub struct Figure {
     pub noise: f64,
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of some values.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn seconds(run: &mut dyn FnMut()) -> f64 {
+/// What one run takes.
+pub(crate) fn seconds(run: &mut dyn FnMut()) -> f64 {
     let began = Instant::now();
     run();
     began.elapsed().as_secs_f64()

@@ -15,7 +15,8 @@ use crate::trivial::{queried, session};
 
 const ROWS: usize = 1_000_000;
 
-fn texts() -> StringArray {
+/// A million texts of about twelve words.
+pub(crate) fn texts() -> StringArray {
     let text = |row| {
         format!(
             "  The Quick brown {row} Fox jumps OVER the lazy dog {}  ",
@@ -67,21 +68,59 @@ fn by_threads(texts: &StringArray) -> Vec<(StringArray, Int64Array)> {
     })
 }
 
-async fn write(frame: DataFrame, path: &Path) {
+/// Writes a table into one Parquet file.
+pub(crate) async fn write(frame: DataFrame, path: &Path) {
     let options = DataFrameWriteOptions::new().with_single_file_output(true);
     let path = path.to_string_lossy();
     frame.write_parquet(&path, options, None).await.unwrap();
 }
 
-/// Reads the texts of a file, and writes what `query` makes of them into another.
-fn from_file_to_file(
+/// The table `enriched`: `t` with the columns that the nodes make.
+pub(crate) async fn enrich(session: &Session) {
+    let pipeline = Pipeline::new(nodes()).unwrap();
+    let registered = session.register_pipeline("enriched", &pipeline, "t");
+    registered.await.unwrap();
+}
+
+/// Cleans and counts the texts of a table.
+pub(crate) fn in_memory(runtime: &Arc<Runtime>, settings: Settings, texts: &StringArray) -> Run {
+    let session = session(settings, "text", Arc::new(texts.clone()));
+    runtime.block_on(enrich(&session));
+    let query = "SELECT cleaned, words FROM enriched";
+    queried(runtime, &session, query, texts.len())
+}
+
+/// A folder with a file of these texts, `texts.parquet`.
+pub(crate) fn folder(runtime: &Arc<Runtime>, texts: &StringArray) -> Arc<TempDir> {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let session = session(Settings::default(), "text", Arc::new(texts.clone()));
+    runtime.block_on(async {
+        let table = session.table("t").await.unwrap();
+        write(table, &folder.path().join("texts.parquet")).await;
+    });
+    folder
+}
+
+/// The table that `query` makes of the texts in a file, which are `t`, or cleaned and counted
+/// `enriched`.
+pub(crate) async fn from_file(session: &Session, file: &Path, query: &str) -> DataFrame {
+    let frame = session.read_parquet(&file.to_string_lossy()).await.unwrap();
+    session.register_table("t", frame.into_view()).unwrap();
+    enrich(session).await;
+    session.sql(query).await.unwrap()
+}
+
+/// Reads the texts of a folder, and writes what `query` makes of them into the file `name`.
+pub(crate) fn from_file_to_file(
     runtime: &Arc<Runtime>,
-    session: &Session,
-    query: &str,
+    settings: Settings,
     folder: &Arc<TempDir>,
+    query: &str,
     name: &str,
 ) -> Run {
-    let frame = runtime.block_on(session.sql(query)).unwrap();
+    let session = Session::with_settings(settings).unwrap();
+    let source = folder.path().join("texts.parquet");
+    let frame = runtime.block_on(from_file(&session, &source, query));
     let (runtime, folder) = (Arc::clone(runtime), Arc::clone(folder));
     let path: PathBuf = folder.path().join(name);
     Box::new(move || {
@@ -90,30 +129,18 @@ fn from_file_to_file(
     })
 }
 
+/// What our nodes make of the texts.
+pub(crate) const ENRICHED: &str = "SELECT text, cleaned, words FROM enriched";
+
+/// The same by DataFusion's own functions.
+const BUILT_IN: &str = "SELECT text, lower(btrim(text)) AS cleaned, \
+     array_length(string_to_array(lower(btrim(text)), ' ')) AS words FROM t";
+
 /// The workloads.
 pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
-    let texts = texts();
-    let memory = session("text", Arc::new(texts.clone()));
-    let pipeline = Pipeline::new(nodes()).unwrap();
-    let registered = memory.register_pipeline("enriched", &pipeline, "t");
-    runtime.block_on(registered).unwrap();
-
-    let folder = Arc::new(TempDir::new().unwrap());
-    let source = folder.path().join("texts.parquet");
-    let files = Session::new().unwrap();
-    runtime.block_on(async {
-        write(memory.table("t").await.unwrap(), &source).await;
-        let path = source.to_string_lossy();
-        let frame = files.read_parquet(&path).await.unwrap();
-        files.register_table("t", frame.into_view()).unwrap();
-        files
-            .register_pipeline("enriched", &pipeline, "t")
-            .await
-            .unwrap();
-    });
-    let ours = "SELECT text, cleaned, words FROM enriched";
-    let theirs = "SELECT text, lower(btrim(text)) AS cleaned, \
-         array_length(string_to_array(lower(btrim(text)), ' ')) AS words FROM t";
+    let (texts, free) = (texts(), Settings::default());
+    let folder = folder(runtime, &texts);
+    let between = |query, name| from_file_to_file(runtime, free, &folder, query, name);
     vec![
         Workload {
             name: "1M texts cleaned and counted",
@@ -122,12 +149,7 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             baseline: "bare threads over slices",
             target: 1.3,
             repeats: 9,
-            run: queried(
-                runtime,
-                &memory,
-                "SELECT cleaned, words FROM enriched",
-                ROWS,
-            ),
+            run: in_memory(runtime, free, &texts),
             base: Box::new(move || assert!(!by_threads(&texts).is_empty())),
         },
         Workload {
@@ -137,8 +159,8 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             baseline: "DataFusion's functions",
             target: 1.1,
             repeats: 7,
-            run: from_file_to_file(runtime, &files, ours, &folder, "ours.parquet"),
-            base: from_file_to_file(runtime, &files, theirs, &folder, "theirs.parquet"),
+            run: between(ENRICHED, "ours.parquet"),
+            base: between(BUILT_IN, "theirs.parquet"),
         },
     ]
 }

@@ -13,8 +13,8 @@ use crate::measure::Run;
 const ROWS: usize = 1_000_000;
 
 /// A session with the table `t` of this column, in batches of 8,192 rows.
-pub(crate) fn session(name: &str, column: ArrayRef) -> Session {
-    let session = Session::new().unwrap();
+pub(crate) fn session(settings: Settings, name: &str, column: ArrayRef) -> Session {
+    let session = Session::with_settings(settings).unwrap();
     let batch = RecordBatch::try_from_iter([(name, column)]).unwrap();
     let rows = batch.num_rows();
     let batches = (0..rows).step_by(8192);
@@ -41,27 +41,45 @@ pub(crate) fn queried(runtime: &Arc<Runtime>, session: &Session, query: &str, ro
     })
 }
 
-/// The workloads.
-pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
-    let session = session("x", Arc::new(Int64Array::from_iter_values(0..ROWS as i64)));
-    let by_row = Node::map("scaled", ["x"], |x: i64| x * 2 + 1);
-    let whole = Node::batch("scaled_whole", ["x"], |x: &Int64Array| -> Int64Array {
+fn numbers(settings: Settings) -> Session {
+    let column = Int64Array::from_iter_values(0..ROWS as i64);
+    session(settings, "x", Arc::new(column))
+}
+
+/// The function per row.
+pub(crate) fn by_row(runtime: &Arc<Runtime>, settings: Settings) -> Run {
+    let session = numbers(settings);
+    let node = Node::map("scaled", ["x"], |x: i64| x * 2 + 1);
+    session.register_nodes([node]).unwrap();
+    queried(runtime, &session, "SELECT scaled(x) FROM t", ROWS)
+}
+
+/// The function per batch.
+pub(crate) fn by_batch(runtime: &Arc<Runtime>, settings: Settings) -> Run {
+    let session = numbers(settings);
+    let node = Node::batch("scaled", ["x"], |x: &Int64Array| -> Int64Array {
         x.unary(|x| x * 2 + 1)
     });
-    session.register_nodes([by_row, whole]).unwrap();
+    session.register_nodes([node]).unwrap();
+    queried(runtime, &session, "SELECT scaled(x) FROM t", ROWS)
+}
+
+/// The workloads.
+pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
+    let free = Settings::default();
     let runs = [
-        ("function per row", "SELECT scaled(x) FROM t", 2.0),
-        ("function per batch", "SELECT scaled_whole(x) FROM t", 1.2),
+        ("function per row", by_row(runtime, free), 2.0),
+        ("function per batch", by_batch(runtime, free), 1.2),
     ];
-    runs.map(|(strategy, query, target)| Workload {
+    runs.map(|(strategy, run, target)| Workload {
         name: "1M rows x * 2 + 1",
         strategy,
         n: ROWS,
         baseline: "DataFusion's expression",
         target,
         repeats: 41,
-        run: queried(runtime, &session, query, ROWS),
-        base: queried(runtime, &session, "SELECT x * 2 + 1 FROM t", ROWS),
+        run,
+        base: queried(runtime, &numbers(free), "SELECT x * 2 + 1 FROM t", ROWS),
     })
     .into()
 }

@@ -1,0 +1,193 @@
+//! The engine without settings beside the best of a few settings, up to its own caps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hypernodes::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::Workload;
+use crate::calls::{IN_FLIGHT, THREADS, asleep, blocked, compute, cores, mapped};
+use crate::measure::{Run, seconds};
+use crate::waiting::{computing, even, skewed};
+use crate::{mixed, text, trivial};
+
+/// The most that no settings may cost.
+const TARGET: f64 = 1.1;
+
+/// Settings and what they are called.
+type Tuned = (&'static str, Settings);
+
+/// A workload under any settings.
+type Make = Box<dyn Fn(&Arc<Runtime>, Settings) -> Run>;
+
+/// A workload and the settings to try.
+pub struct Case {
+    /// What is done.
+    pub name: &'static str,
+    /// Items or rows.
+    n: usize,
+    make: Make,
+    tuned: Vec<Tuned>,
+}
+
+fn in_flight() -> Vec<Tuned> {
+    let tuned = |name, rows| {
+        let max_in_flight = Some(rows);
+        let settings = Settings {
+            max_in_flight,
+            ..Settings::default()
+        };
+        (name, settings)
+    };
+    vec![
+        tuned("max_in_flight 256", 256),
+        tuned("max_in_flight 512", 512),
+        tuned("max_in_flight 1,024", IN_FLIGHT),
+    ]
+}
+
+fn workers() -> Vec<Tuned> {
+    let tuned = |name, threads, batch_size| {
+        let settings = Settings {
+            max_workers: Some(threads),
+            batch_size,
+            ..Settings::default()
+        };
+        (name, settings)
+    };
+    vec![
+        tuned("a worker a core", cores(), None),
+        tuned("a worker a core, batch_size 1", cores(), Some(1)),
+        tuned("a worker a core, batch_size 64", cores(), Some(64)),
+        tuned("a worker a core, batch_size 4,096", cores(), Some(4_096)),
+        tuned("max_workers 64, batch_size 1", 64, Some(1)),
+        tuned("max_workers 192, batch_size 1", THREADS, Some(1)),
+    ]
+}
+
+fn both() -> Vec<Tuned> {
+    let tuned = |name, threads| {
+        let settings = Settings {
+            max_in_flight: Some(IN_FLIGHT),
+            max_workers: Some(threads),
+            batch_size: Some(1),
+            ..Settings::default()
+        };
+        (name, settings)
+    };
+    vec![
+        tuned("1,024 in flight, 16 workers", 16),
+        tuned("1,024 in flight, 64 workers", 64),
+        tuned("1,024 in flight, 192 workers", THREADS),
+    ]
+}
+
+fn short() -> Node {
+    Node::map("y", ["x"], |x: i64| {
+        compute(Duration::from_micros(20));
+        x
+    })
+}
+
+fn calls<I>(name: &'static str, n: usize, nodes: fn() -> I, tuned: fn() -> Vec<Tuned>) -> Case
+where
+    I: IntoIterator<Item = Node> + 'static,
+{
+    let make: Make = Box::new(move |runtime, settings| mapped(runtime, nodes(), settings, n));
+    let tuned = tuned();
+    Case {
+        name,
+        n,
+        make,
+        tuned,
+    }
+}
+
+/// The workloads; the settings that suit each kind.
+pub fn cases(runtime: &Arc<Runtime>) -> Vec<Case> {
+    let texts = text::texts();
+    let folder = text::folder(runtime, &texts);
+    let rows = |name, make: Make| Case {
+        name,
+        n: 1_000_000,
+        make,
+        tuned: workers(),
+    };
+    vec![
+        calls("async 100 x 10 ms", 100, || [asleep(even)], in_flight),
+        calls("async 10,000 x 10 ms", 10_000, || [asleep(even)], in_flight),
+        calls(
+            "async 10,000 x 1 ms, 1 % 100 ms",
+            10_000,
+            || [asleep(skewed)],
+            in_flight,
+        ),
+        calls(
+            "diamond of 10 ms, 1,000 rows",
+            1_000,
+            mixed::diamond,
+            in_flight,
+        ),
+        calls("blocking 100 x 10 ms", 100, || [blocked(even)], workers),
+        calls("blocking 2,000 x 10 ms", 2_000, || [blocked(even)], workers),
+        calls(
+            "blocking 2,000 x 1 ms, 1 % 100 ms",
+            2_000,
+            || [blocked(skewed)],
+            workers,
+        ),
+        calls("computing 200 x 10 ms", 200, || [computing()], workers),
+        calls("computing 50,000 x 0.02 ms", 50_000, || [short()], workers),
+        calls(
+            "fetch, parse, score, clean 2,000 pages",
+            2_000,
+            mixed::mixture,
+            both,
+        ),
+        rows("1M rows x * 2 + 1, by row", Box::new(trivial::by_row)),
+        rows("1M rows x * 2 + 1, by batch", Box::new(trivial::by_batch)),
+        rows(
+            "1M texts cleaned and counted",
+            Box::new(move |runtime, settings| text::in_memory(runtime, settings, &texts)),
+        ),
+        rows(
+            "1M texts, Parquet to Parquet",
+            Box::new(move |runtime, settings| {
+                let (query, out) = (text::ENRICHED, "out.parquet");
+                text::from_file_to_file(runtime, settings, &folder, query, out)
+            }),
+        ),
+    ]
+}
+
+impl Case {
+    /// Tries all settings by turns, a first time to warm up and three times by the clock, and
+    /// keeps the best, to be measured anew: the least of several figures flatters itself.
+    pub fn against_best(self, runtime: &Arc<Runtime>) -> Workload {
+        let tuned = self.tuned.into_iter();
+        let mut tried: Vec<_> = tuned
+            .map(|(name, settings)| (name, (self.make)(runtime, settings), f64::INFINITY))
+            .collect();
+        for (_, run, _) in &mut tried {
+            run();
+        }
+        for _ in 0..3 {
+            for (_, run, best) in &mut tried {
+                *best = best.min(seconds(&mut *run));
+            }
+        }
+        let best = tried.into_iter().min_by(|a, b| a.2.total_cmp(&b.2));
+        let (baseline, base, best) = best.unwrap();
+        Workload {
+            name: self.name,
+            strategy: "no settings",
+            n: self.n,
+            baseline,
+            target: TARGET,
+            repeats: ((1.5 / best) as usize).clamp(5, 31),
+            run: (self.make)(runtime, Settings::default()),
+            base,
+        }
+    }
+}
