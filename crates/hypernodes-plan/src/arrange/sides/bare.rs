@@ -43,9 +43,6 @@ pub(super) fn bare(plan: &LogicalPlan) -> Result<Option<Bare>> {
     let kept = std::iter::zip(chain.columns, names(plan.schema()));
     let kept = kept.filter(|(expr, _)| is_safe(expr, is_exact));
     let (columns, names): (Vec<Expr>, Vec<_>) = kept.unzip();
-    if columns.is_empty() {
-        return Ok(None);
-    }
     let plan = named(filtered, columns, names)?;
     Ok(Some(Bare { plan, is_exact }))
 }

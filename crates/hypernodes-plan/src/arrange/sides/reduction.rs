@@ -164,11 +164,10 @@ impl Reduction {
         else {
             return Ok(None);
         };
-        let is_product = on.is_empty() && join.filter.is_none();
+        let (plan, conditions) = conditions.without_those_of(plan)?;
+        let is_product = on.is_empty() && conditions.is_empty();
         // Without the keys, it would take as long as a product of the sides.
-        if conditions.on.is_empty() != on.is_empty()
-            || (conditions.is_empty() && (!is_product || has_one_row(&plan)))
-        {
+        if conditions.on.is_empty() != on.is_empty() || (is_product && has_one_row(&plan)) {
             return Ok(None);
         }
         let tables = tables(&plan)?;
@@ -354,6 +353,19 @@ impl Conditions {
 
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Those that read the other side alone are predicates on it.
+    fn without_those_of(mut self, other: LogicalPlan) -> Result<(LogicalPlan, Self)> {
+        let schema = Arc::clone(other.schema());
+        let is_own = |conjunct: &Expr| has_all(&schema, conjunct);
+        let (own, rest): (Vec<Expr>, Vec<Expr>) = self.filter.into_iter().partition(is_own);
+        self.filter = rest;
+        let plan = match conjunction(own) {
+            Some(predicate) => LogicalPlanBuilder::new(other).filter(predicate)?.build()?,
+            None => other,
+        };
+        Ok((plan, self))
     }
 
     /// The values that the other side has for them, and the conditions over these. Each column is

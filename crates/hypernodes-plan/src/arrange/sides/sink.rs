@@ -129,6 +129,8 @@ fn cheap_filters(chain: &Chain, join: &Join, is_left: bool) -> Result<HashSet<us
         return Ok(found);
     }
     let cost = price(&below, &making);
+    // There, a row may come many times above the join.
+    let is_inner = join.join_type == JoinType::Inner;
     let is_of_side = |step: &Step, calls: &HashSet<usize>| {
         let is_made = |column: &Column| {
             let mut made = calls.iter().flat_map(|call| chain.steps[*call].makes());
@@ -149,7 +151,7 @@ fn cheap_filters(chain: &Chain, join: &Join, is_left: bool) -> Result<HashSet<us
             Step::Filter(_) => false,
         };
         if !calls.is_empty()
-            && price(chain, &calls) < cost
+            && (price(chain, &calls) < cost || (is_inner && price(chain, &calls) == cost))
             && calls.iter().all(may_sink)
             && is_of_side(step, &calls)
         {

@@ -55,6 +55,18 @@ pub(super) fn sides() -> Vec<Case> {
             "select t.x, s.x from s right join t on s.x = t.z and f(t.y) > 5 where t.y < {40}",
             |d| none().f(d.t(|t| t.y < d.percent(40))),
         ),
+        case(
+            "select s.x, v.a from s left join v on s.x = v.x and s.y > 3",
+            |d| none().f(d.t(|t| d.any_s(|s| s.x == t.x && s.y > 3))),
+        ),
+        case(
+            "select s.x, f(t.y) from s left join t on s.x = t.z and s.y > 3",
+            |d| none().f(d.t(|t| d.any_s(|s| s.x == t.z && s.y > 3))),
+        ),
+        case(
+            "select sum(f(t.y)) from s join t on s.x < 5 and t.y < 9",
+            |d| none().f(d.t(|t| t.y < 9)),
+        ),
         // Several joins.
         case(
             "select v.a from v join s s1 on v.x = s1.x join s s2 on v.x = s2.x where s1.y > 10 and s2.z < 5",
