@@ -60,6 +60,7 @@ pub fn growth() {
         runtime.block_on(write_texts(rows, &file));
         for partitions in [1, 2] {
             let probe = Probe {
+                nodes: 2,
                 partitions: Some(partitions),
                 file: Some(file.clone()),
                 ..Probe::of(Work::Texts, rows)

@@ -29,7 +29,7 @@ pub struct Probe {
     pub work: Work,
     /// Rows that are made; of texts, those of the file.
     pub rows: usize,
-    /// Nodes in a chain.
+    /// Nodes in a chain; of texts, two.
     #[arg(long, default_value_t = 1)]
     pub nodes: usize,
     /// DataFusion's partitions; as many as cores if not said.
