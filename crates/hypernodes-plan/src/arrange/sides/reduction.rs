@@ -197,7 +197,8 @@ impl Reduction {
         let both = chain.base.schema().join(self.keys.schema())?;
         let total = conditions.clone().total(&both);
         let has_calls_above = chain.has_calls();
-        if has_calls(&chain.base)? {
+        let is_join = matches!(chain.base, LogicalPlan::Join(_));
+        if (is_join && has_calls_above) || has_calls(&chain.base)? {
             // Calls above need all of them; those below are content with some.
             let is_whole = total
                 .as_ref()

@@ -13,7 +13,8 @@ use super::reduction::{Offer, oriented};
 use crate::extract::{is_null_of_nulls, is_repeatable};
 use crate::node_map::MappedCall;
 
-/// Moves calls of a chain on a join to the side that they read, from the top down.
+/// Moves calls of a chain on a join to the side that they read, from the top down and past one
+/// join at a time: what the join reduces the side to may keep them from going on.
 ///
 /// Only to where no call is made that was not made above: the join gives each row of the side,
 /// or the side can be reduced to the rows that it does give.
@@ -25,7 +26,7 @@ pub(in super::super) fn sink(plan: LogicalPlan) -> Result<Transformed<LogicalPla
         }
         LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::Extension(_) => {
             Ok(match sunk(&plan)? {
-                Some(sunk) => Transformed::yes(sunk),
+                Some(sunk) => Transformed::new(sunk, true, TreeNodeRecursion::Jump),
                 None => Transformed::no(plan),
             })
         }

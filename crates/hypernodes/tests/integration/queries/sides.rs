@@ -96,7 +96,10 @@ pub(super) fn sides() -> Vec<Case> {
         ),
         case(
             "select f(t.y), t.x, s.y from t join s u on t.x = u.x + 1 join s on 100 / t.x = s.x",
-            |d| none().f(d.t(|t| d.any_s(|u| t.x == u.x + 1))),
+            |d| {
+                let is_joined = |t: &Row| d.any_s(|s| 100 / t.x == s.x);
+                none().f(d.t(|t| d.any_s(|u| t.x == u.x + 1) && is_joined(t)))
+            },
         ),
         case(
             "select r.x, v.a from (select q.x, s.y from (select x from t where g(x) > 1) q join s on 100 / q.x = s.x) r join v on v.x = r.x",
@@ -126,6 +129,11 @@ pub(super) fn sides() -> Vec<Case> {
         case(
             "select sum(f(x)), max(m.y) from t cross join (select max(y) y from s) m",
             |d| none().f(d.n()),
+        ),
+        // A condition that reads two tables of a side is tested before the calls of either.
+        case(
+            "select f(a.x) from t a, s b, s c where a.z = b.x and a.y = c.y and b.y = c.x",
+            |d| none().f(d.t(|a| d.any_s(|b| a.z == b.x && d.any_s(|c| a.y == c.y && b.y == c.x)))),
         ),
         // A key that is declared unique multiplies nothing: calls wait for what is joined.
         case(
