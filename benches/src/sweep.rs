@@ -31,6 +31,7 @@ pub struct Case {
     tuned: Vec<Tuned>,
 }
 
+/// For async calls.
 fn in_flight() -> Vec<Tuned> {
     let tuned = |name, rows| {
         let max_in_flight = Some(rows);
@@ -47,32 +48,42 @@ fn in_flight() -> Vec<Tuned> {
     ]
 }
 
-fn workers() -> Vec<Tuned> {
-    let tuned = |name, threads, batch_size| {
-        let settings = Settings {
-            max_workers: Some(threads),
-            batch_size,
-            ..Settings::default()
-        };
-        (name, settings)
+fn pooled(name: &'static str, threads: usize, batch_size: usize) -> Tuned {
+    let settings = Settings {
+        max_workers: Some(threads),
+        batch_size: Some(batch_size),
+        ..Settings::default()
     };
+    (name, settings)
+}
+
+/// For calls that wait or compute.
+fn workers() -> Vec<Tuned> {
     vec![
-        tuned("a worker a core", cores(), None),
-        tuned("a worker a core, batch_size 1", cores(), Some(1)),
-        tuned("a worker a core, batch_size 64", cores(), Some(64)),
-        tuned("a worker a core, batch_size 4,096", cores(), Some(4_096)),
-        tuned("max_workers 64, batch_size 1", 64, Some(1)),
-        tuned("max_workers 192, batch_size 1", THREADS, Some(1)),
+        pooled("a worker a core, batch_size 1", cores(), 1),
+        pooled("a worker a core, batch_size 64", cores(), 64),
+        pooled("max_workers 64, batch_size 1", 64, 1),
+        pooled("max_workers 192, batch_size 1", THREADS, 1),
     ]
 }
 
+/// For rows that take less than a call of a pool.
+fn chunks() -> Vec<Tuned> {
+    vec![
+        pooled("a worker a core, batch_size 1,024", cores(), 1_024),
+        pooled("a worker a core, batch_size 8,192", cores(), 8_192),
+        pooled("a worker, batch_size 8,192", 1, 8_192),
+    ]
+}
+
+/// For nodes of every kind.
 fn both() -> Vec<Tuned> {
     let tuned = |name, threads| {
+        let (name, pooled) = pooled(name, threads, 1);
+        let max_in_flight = Some(IN_FLIGHT);
         let settings = Settings {
-            max_in_flight: Some(IN_FLIGHT),
-            max_workers: Some(threads),
-            batch_size: Some(1),
-            ..Settings::default()
+            max_in_flight,
+            ..pooled
         };
         (name, settings)
     };
@@ -112,7 +123,7 @@ pub fn cases(runtime: &Arc<Runtime>) -> Vec<Case> {
         name,
         n: 1_000_000,
         make,
-        tuned: workers(),
+        tuned: chunks(),
     };
     vec![
         calls("async 100 x 10 ms", 100, || [asleep(even)], in_flight),
