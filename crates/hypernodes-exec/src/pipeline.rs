@@ -20,7 +20,8 @@ use crate::nested::{Scope, steer};
 use crate::node_map::{Setting, run};
 use crate::runtime::Runtime;
 
-/// The outputs of `pipeline` for these rows, in their order, as its nodes make them.
+/// The outputs of `pipeline` for these rows, in their order whatever settings say, as its nodes
+/// make them.
 ///
 /// There is nothing to optimise where every output of every row is asked for, so the operators are
 /// put together without a plan. The nodes see batches of at most `batch_size` rows, and `pool` is
@@ -62,7 +63,7 @@ pub fn run_pipeline(
         metrics: &ExecutionPlanMetricsSet::new(),
         partition: 0,
         row_goal: None,
-        ordered: false,
+        ordered: true,
     };
     // Calls in place are interrupted, as those of a plan are.
     let batches = make_cooperative(Box::pin(batches));

@@ -14,9 +14,10 @@ use crate::{Error, ErrorKind, Pipeline, Result, hint};
 ///
 /// The columns are the pipeline's inputs by name, of types that it reads. The result has one
 /// column for each output, in the pipeline's order, and one row for each row given, in the same
-/// order. What `run` and `map` hand over is [`Pipeline::once`], so that a node without columns
-/// costs one call whatever the engine. Dropping the future stops the run. An engine decides when and where functions are
-/// called, and is *not* allowed to call one twice for a row.
+/// order, whatever settings say. What `run` and `map` hand over is [`Pipeline::once`], so that a
+/// node without columns costs one call whatever the engine. Dropping the future stops the run. An
+/// engine decides when and where functions are called, and is *not* allowed to call one twice for
+/// a row.
 pub trait Engine: fmt::Debug + Send + Sync {
     /// The outputs.
     fn map<'a>(

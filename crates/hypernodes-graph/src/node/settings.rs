@@ -14,9 +14,9 @@ pub struct Settings {
     pub max_in_flight: Option<usize>,
     /// `false`: a sync node is called for strictly one row at a time.
     pub use_batch_udf: Option<bool>,
-    /// `false`: rows may come in another order than the input's, each as soon as it is done, so
-    /// that a slow row holds up none. The engines that run row by row keep the order all the same,
-    /// and so do the items of a nested pipeline's lists.
+    /// `false`: rows of a table may come in another order than the input's, each as soon as it is
+    /// done, so that a slow row holds up none. What is ordered by, the items of a nested pipeline's
+    /// lists and what `map` gives keep their order all the same.
     pub ordered: Option<bool>,
 }
 

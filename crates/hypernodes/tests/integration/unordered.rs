@@ -16,7 +16,7 @@ fn ordered(ordered: bool) -> Settings {
     }
 }
 
-/// y is x; row 0 ends after all others.
+/// y is x; row 0 ends after all others have run.
 fn last_is_first(is_async: bool) -> Node {
     let done = Arc::new(AtomicUsize::new(0));
     if is_async {
@@ -45,15 +45,24 @@ fn last_is_first(is_async: bool) -> Node {
     })
 }
 
-async fn mapped(node: Node, engine: Settings) -> Result<Vec<i64>> {
+/// What the node makes of a table's rows.
+async fn of_a_table(node: Node, engine: Settings) -> Result<Vec<i64>> {
     let session = Session::with_settings(engine)?;
-    let pipeline = Pipeline::new([node])?;
-    let made = pipeline
-        .map(inputs! { x: 0..ROWS })
-        .over("x")
-        .on(&session)
-        .await?;
-    made.column::<i64>("y")
+    let table = format!("SELECT value AS x FROM generate_series(0, {})", ROWS - 1);
+    let frame = session.sql(&table).await?.apply(&Pipeline::new([node])?)?;
+    let batches = frame.collect().await.expect("rows").into_iter();
+    let made = batches.map(|batch| Outputs::from(batch).column::<i64>("y"));
+    Ok(made.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// y is x, the sooner done the later the row.
+fn backwards() -> Node {
+    Node::map_async("y", ["x"], |x: i64| async move {
+        for _ in x..10 {
+            tokio::task::yield_now().await;
+        }
+        x
+    })
 }
 
 #[tokio::test]
@@ -61,15 +70,22 @@ async fn a_slow_row_holds_up_none_where_no_order_is_asked_for() -> Result<()> {
     let all: Vec<i64> = (0..ROWS).collect();
     for is_async in [true, false] {
         let node = last_is_first(is_async).with_settings(ordered(false));
-        let mut made = mapped(node, Settings::default()).await?;
-        assert_eq!(made.last(), Some(&0), "async: {is_async}");
+        let mut made = of_a_table(node, Settings::default()).await?;
+        assert_ne!(made.first(), Some(&0), "async: {is_async}");
         made.sort_unstable();
         assert_eq!(made, all);
-        let made = mapped(last_is_first(is_async), ordered(false)).await?;
-        assert_eq!(made.last(), Some(&0), "the engine's, async: {is_async}");
+        let made = of_a_table(last_is_first(is_async), ordered(false)).await?;
+        assert_ne!(made.first(), Some(&0), "the engine's, async: {is_async}");
         let node = last_is_first(is_async).with_settings(ordered(true));
-        assert_eq!(mapped(node, ordered(false)).await?, all, "the node's first");
-        assert_eq!(mapped(last_is_first(is_async), ordered(true)).await?, all);
+        assert_eq!(
+            of_a_table(node, ordered(false)).await?,
+            all,
+            "the node's first"
+        );
+        assert_eq!(
+            of_a_table(last_is_first(is_async), ordered(true)).await?,
+            all
+        );
     }
     Ok(())
 }
@@ -165,21 +181,30 @@ async fn what_is_ordered_by_comes_in_order_all_the_same() -> Result<()> {
 
 #[tokio::test]
 async fn the_items_of_a_list_keep_their_order() -> Result<()> {
-    let later = Node::map_async("y", ["x"], |x: i64| async move {
-        for _ in 0..(10 - x) {
-            tokio::task::yield_now().await;
-        }
-        x
-    });
-    let inner = Pipeline::new([later.with_settings(ordered(false))])?;
-    let mapped = inner.as_node().input_mapping([("xs", "x")]).map_over("xs");
-    let outer = Pipeline::new(nodes![(mapped)])?;
+    let inner = Pipeline::new([backwards().with_settings(ordered(false))])?;
+    let elsewhere = inner
+        .clone()
+        .with_engine(Session::with_settings(ordered(false))?);
     let xs: Vec<Vec<i64>> = (0..50).map(|row| (row % 5..8).collect()).collect();
+    for inner in [inner, elsewhere] {
+        let mapped = inner.as_node().input_mapping([("xs", "x")]).map_over("xs");
+        let outer = Pipeline::new(nodes![(mapped)])?;
+        let session = Session::with_settings(ordered(false))?;
+        let made = outer
+            .map(inputs! { xs: xs.clone() })
+            .over("xs")
+            .on(&session);
+        assert_eq!(made.await?.column::<Vec<i64>>("y")?, xs);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_map_gives_stands_beside_what_it_was_given() -> Result<()> {
     let session = Session::with_settings(ordered(false))?;
-    let made = outer
-        .map(inputs! { xs: xs.clone() })
-        .over("xs")
-        .on(&session);
-    assert_eq!(made.await?.column::<Vec<i64>>("y")?, xs);
+    let node = backwards().with_settings(ordered(false));
+    let pipeline = Pipeline::new([node])?;
+    let made = pipeline.map(inputs! { x: 0..10 }).over("x").on(&session);
+    assert_eq!(made.await?.column::<i64>("y")?, (0..10).collect::<Vec<_>>());
     Ok(())
 }
