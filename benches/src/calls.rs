@@ -128,3 +128,19 @@ pub(crate) fn compute(time: Duration) {
     });
     rounds((per_second * time.as_secs_f64()) as u64);
 }
+
+/// So many rows in flight at once, and nothing else set.
+pub(crate) fn with_in_flight(rows: usize) -> Settings {
+    Settings {
+        max_in_flight: Some(rows),
+        ..Settings::default()
+    }
+}
+
+/// So many calls at once, and nothing else set.
+pub(crate) fn with_workers(threads: usize) -> Settings {
+    Settings {
+        max_workers: Some(threads),
+        ..Settings::default()
+    }
+}

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::Workload;
-use crate::calls::{IN_FLIGHT, WAIT, compute, cores, mapped};
+use crate::calls::{IN_FLIGHT, WAIT, compute, cores, mapped, with_in_flight};
 use crate::measure::Run;
 
 const PAGES: usize = 2_000;
@@ -125,10 +125,7 @@ fn diamond_by_hand(runtime: &Arc<Runtime>) -> Run {
 /// The workloads.
 pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
     let free = Settings::default();
-    let all = Settings {
-        max_in_flight: Some(ROWS),
-        ..free
-    };
+    let all = with_in_flight(ROWS);
     vec![
         Workload {
             name: "diamond of 10 ms, 1,000 rows",

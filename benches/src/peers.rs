@@ -14,7 +14,7 @@ use hypernodes::prelude::*;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::calls::WAIT;
+use crate::calls::{WAIT, with_in_flight, with_workers};
 use crate::measure::{Run, median, seconds};
 use crate::text::{enrich, folder, from_file_to_file};
 use crate::trivial::session;
@@ -201,14 +201,7 @@ fn ours(runtime: &Arc<Runtime>) -> Vec<(&'static str, Vec<(&'static str, Run)>)>
         let inputs = inputs! { text: items(texts(n)) };
         mapped(runtime, node, settings, "text", inputs, n)
     };
-    let many = Settings {
-        max_in_flight: Some(10_000),
-        ..free
-    };
-    let sixteen = Settings {
-        max_workers: Some(16),
-        ..free
-    };
+    let (many, sixteen) = (with_in_flight(10_000), with_workers(16));
     let numbers = session(
         free,
         "x",

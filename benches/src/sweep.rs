@@ -7,7 +7,9 @@ use hypernodes::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::Workload;
-use crate::calls::{IN_FLIGHT, THREADS, asleep, blocked, compute, cores, mapped};
+use crate::calls::{
+    IN_FLIGHT, THREADS, asleep, blocked, compute, cores, mapped, with_in_flight, with_workers,
+};
 use crate::measure::{Run, seconds};
 use crate::waiting::{computing, even, skewed};
 use crate::{mixed, text, trivial};
@@ -33,14 +35,7 @@ pub struct Case {
 
 /// For async calls.
 fn in_flight() -> Vec<Tuned> {
-    let tuned = |name, rows| {
-        let max_in_flight = Some(rows);
-        let settings = Settings {
-            max_in_flight,
-            ..Settings::default()
-        };
-        (name, settings)
-    };
+    let tuned = |name, rows| (name, with_in_flight(rows));
     vec![
         tuned("max_in_flight 256", 256),
         tuned("max_in_flight 512", 512),
@@ -50,9 +45,8 @@ fn in_flight() -> Vec<Tuned> {
 
 fn pooled(name: &'static str, threads: usize, batch_size: usize) -> Tuned {
     let settings = Settings {
-        max_workers: Some(threads),
         batch_size: Some(batch_size),
-        ..Settings::default()
+        ..with_workers(threads)
     };
     (name, settings)
 }

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use crate::Workload;
 use crate::calls::{
     IN_FLIGHT, THREADS, WAIT, asleep, bare_threads, bare_tokio, blocked, compute, cores, mapped,
+    with_in_flight, with_workers,
 };
 
 /// Ten milliseconds each.
@@ -32,14 +33,7 @@ pub(crate) fn computing() -> Node {
 /// The workloads.
 pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
     let free = Settings::default();
-    let many = Settings {
-        max_in_flight: Some(10_000),
-        ..free
-    };
-    let sixteen = Settings {
-        max_workers: Some(16),
-        ..free
-    };
+    let (many, sixteen) = (with_in_flight(10_000), with_workers(16));
     vec![
         Workload {
             name: "async 100 x 10 ms",

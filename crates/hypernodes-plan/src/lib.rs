@@ -14,6 +14,7 @@ mod arrange;
 mod error;
 mod expr;
 mod extract;
+mod join;
 mod node_map;
 mod order;
 mod pin_nodes;

@@ -30,6 +30,10 @@ pub(super) struct Chain {
 }
 
 impl Step {
+    pub(super) fn is_filter(&self) -> bool {
+        matches!(self, Self::Filter(_))
+    }
+
     /// The columns it reads.
     pub(super) fn reads(&self) -> HashSet<Column> {
         match self {

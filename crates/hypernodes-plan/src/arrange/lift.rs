@@ -55,7 +55,7 @@ pub(super) fn split(
     let mut needs = needs;
     if is_selective {
         for step in &chain.steps {
-            if let Step::Filter(_) = step {
+            if step.is_filter() {
                 needs.extend(step.reads());
             }
         }
@@ -85,12 +85,7 @@ pub(super) fn split(
 
 fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&sort.input)?;
-    // Below, there are no more rows than this leaves.
-    let is_short = match &chain.base {
-        LogicalPlan::Sort(base) => base.fetch.is_some() && base.fetch <= sort.fetch,
-        _ => false,
-    };
-    if is_short || !chain.has_calls() {
+    if is_cut(&chain.base, sort) || !chain.has_calls() {
         return Ok(None);
     }
     let schema = sort.input.schema();
@@ -125,6 +120,14 @@ fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<Logical
     sorted_again(upper, columns, keys, schema, config).map(Some)
 }
 
+/// Whether there are no more rows than `sort` leaves.
+fn is_cut(plan: &LogicalPlan, sort: &Sort) -> bool {
+    match plan {
+        LogicalPlan::Sort(base) => base.fetch.is_some() && base.fetch <= sort.fetch,
+        _ => false,
+    }
+}
+
 /// The first rows of a union are among the first rows of its arms, which have calls that can
 /// move above them there.
 fn sort_arms(sort: &Sort) -> Result<Option<LogicalPlan>> {
@@ -140,11 +143,7 @@ fn sort_arms(sort: &Sort) -> Result<Option<LogicalPlan>> {
     let mut changed = false;
     for arm in &union.inputs {
         let lower = Chain::of(arm)?;
-        let is_short = match &lower.base {
-            LogicalPlan::Sort(base) => base.fetch.is_some() && base.fetch <= sort.fetch,
-            _ => false,
-        };
-        if is_short || !lower.has_calls() {
+        if is_cut(&lower.base, sort) || !lower.has_calls() {
             arms.push(Arc::clone(arm));
             continue;
         }
@@ -215,8 +214,7 @@ fn sorted_again(
 fn lift_limit(limit: &Limit) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&limit.input)?;
     // DataFusion puts another below a call, or on the arm of a union, each time it looks.
-    let is_filter = |step: &Step| matches!(step, Step::Filter(_));
-    if !chain.steps.iter().any(is_filter) && is_as_short(&chain.base, limit)? {
+    if !chain.steps.iter().any(Step::is_filter) && is_as_short(&chain.base, limit)? {
         return Ok(Some(LogicalPlan::clone(&limit.input)));
     }
     if !chain.has_calls() {

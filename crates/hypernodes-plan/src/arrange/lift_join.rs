@@ -11,6 +11,7 @@ use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift::{Split, split};
 use super::schedule::price;
 use super::sides::Offer;
+use crate::join::joined_like;
 use crate::total::is_total;
 
 /// Moves the calls of the side that a semi or anti join keeps above it; of an inner one, the calls
@@ -103,7 +104,7 @@ fn lift_side(
     if !joining.is_empty() {
         let cost = price(&chain, &joining);
         for step in &chain.steps {
-            if let Step::Filter(_) = step {
+            if step.is_filter() {
                 let missing = chain.needed(step.reads());
                 if price(&chain, missing.difference(&joining)) <= cost {
                     needs.extend(step.reads());
@@ -123,28 +124,19 @@ fn lift_side(
     // A predicate that moves may keep from the keys the rows on which they would fail.
     let both = base.join(other.schema())?;
     let may_fail = |expr: &Expr| !is_total(expr, &both);
-    let is_filter = |step: &Step| matches!(step, Step::Filter(_));
     let key_may_fail = on
         .iter()
         .any(|(left, right)| may_fail(left) || may_fail(right));
-    if above.iter().any(is_filter) && (key_may_fail || filter.as_ref().is_some_and(may_fail)) {
+    if above.iter().any(Step::is_filter) && (key_may_fail || filter.as_ref().is_some_and(may_fail))
+    {
         return Ok(None);
     }
-    let (left, right) = match is_left {
-        true => (Arc::new(below), Arc::clone(other)),
-        false => (Arc::clone(other), Arc::new(below)),
+    let other_side = Arc::clone(other);
+    let lower = match is_left {
+        true => joined_like(join, below, other_side, on, filter)?,
+        false => joined_like(join, other_side, below, on, filter)?,
     };
-    let lower = Join::try_new(
-        left,
-        right,
-        on,
-        filter,
-        join.join_type,
-        join.join_constraint,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    let lower = stack(LogicalPlan::Join(lower), above)?;
+    let lower = stack(lower, above)?;
     let others = match join.join_type {
         JoinType::Inner => other.schema().columns(),
         _ => Vec::new(),

@@ -3,7 +3,8 @@
 //! Everything here works on [`Chain`](chain::Chain)s: a run of projections, aliases, filters
 //! and calls on a base, read as a list of steps over the base's columns.
 //!
-//! - [`lift`]: calls that an operator does not need move above it, if it leaves fewer rows;
+//! - [`lift`] and [`lift_join`]: calls that an operator does not need move above it, if it leaves
+//!   fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
 //! - [`schedule`]: predicates on calls are tested by the cost of what they need;
 //! - [`sides`]: a call above a join moves to its side, and the side is first reduced to the
@@ -27,7 +28,8 @@ use datafusion_optimizer::push_down_filter::PushDownFilter;
 use datafusion_optimizer::push_down_limit::PushDownLimit;
 use datafusion_optimizer::{Optimizer, OptimizerConfig};
 
-/// More than any query needs: each round moves a call past at least one operator.
+/// Each moves a call past at least one operator. The plan is right after any of them, so that what
+/// is not done by then costs calls alone.
 const ROUNDS: usize = 16;
 
 /// Arranges the calls of a plan until nothing changes.

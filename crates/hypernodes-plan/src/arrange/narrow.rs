@@ -82,9 +82,7 @@ fn guard(steps: &[Step], index: usize, readers: &[Expr]) -> Result<Option<Expr>>
         }
     }
     // A test that needs the call, through whatever others, tells nothing of it.
-    let is_filtered = steps[index + 1..]
-        .iter()
-        .any(|step| matches!(step, Step::Filter(_)));
+    let is_filtered = steps[index + 1..].iter().any(Step::is_filter);
     // Nor does one that may fail on rows that a predicate above the call drops.
     let is_safe = |test: &Expr| !is_filtered || is_total(test, &DFSchema::empty());
     let is_known = |test: &Expr| is_safe(test) && can_read(steps, index, &owned(test));

@@ -44,7 +44,7 @@ fn is_link(plan: &LogicalPlan) -> bool {
 
 /// The steps that are needed, in the order in which they should stand.
 fn order(chain: &Chain) -> Vec<usize> {
-    let filters = (0..chain.steps.len()).filter(|index| is_filter(&chain.steps[*index]));
+    let filters = (0..chain.steps.len()).filter(|index| chain.steps[*index].is_filter());
     let mut filters: Vec<usize> = filters.collect();
     let (mut order, mut placed) = (Vec::new(), HashSet::new());
     while !filters.is_empty() {
@@ -69,10 +69,6 @@ fn order(chain: &Chain) -> Vec<usize> {
     rest.sort_unstable();
     order.extend(rest);
     order
-}
-
-fn is_filter(step: &Step) -> bool {
-    matches!(step, Step::Filter(_))
 }
 
 /// What it takes to make these steps.

@@ -9,6 +9,7 @@ use datafusion_expr::{Expr, Join, LogicalPlan};
 use super::demand::{Demand, demands};
 use super::extracted::{Extracted, Known, Made, Query, replace};
 use super::operators::{extract, refuse};
+use crate::join::joined_like;
 use crate::udf::NodeUdf;
 
 /// A key is made on its side, and so is a call in the rest of the condition that reads one side
@@ -43,21 +44,12 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
     let conjuncts = conjuncts.collect::<Result<Vec<_>>>()?;
     let (above, within): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(NodeUdf::is_in);
     if join.join_type != JoinType::Inner && !above.is_empty() {
-        refuse(&LogicalPlan::Join(original))?;
+        refuse(&LogicalPlan::Join(original.clone()))?;
     }
 
     let known = known_above(join.join_type, left.known, right.known);
-    let joined = Join::try_new(
-        Arc::new(left.plan),
-        Arc::new(right.plan),
-        on,
-        conjunction(within),
-        join.join_type,
-        join.join_constraint,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    let plan = LogicalPlan::Join(joined);
+    let within = conjunction(within);
+    let plan = joined_like(&original, left.plan, right.plan, on, within)?;
     let mut extracted = Extracted { plan, known };
     for conjunct in above {
         let conjunct = extracted.materialise(vec![conjunct], query)?;

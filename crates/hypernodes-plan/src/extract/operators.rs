@@ -93,18 +93,9 @@ fn materialise_named(
 fn extract_projection(projection: Projection, query: &mut Query<'_>) -> Result<Extracted> {
     let mut input = extract(Arc::unwrap_or_clone(projection.input), query)?;
     let mut exprs = materialise_named(&mut input, projection.expr, query)?;
-    let passed: Vec<(Column, Column)> = exprs
-        .iter()
-        .filter_map(|expr| match expr.clone().unalias_nested().data {
-            Expr::Column(column) => {
-                let (qualifier, name) = expr.qualified_name();
-                Some((column, Column::new(qualifier, name)))
-            }
-            _ => None,
-        })
-        .collect();
+    let columns = passed_on(&exprs);
     let mut passed = Passed {
-        columns: passed,
+        columns,
         exprs: &mut exprs,
         query,
     };
@@ -129,6 +120,20 @@ fn extract_projection(projection: Projection, query: &mut Query<'_>) -> Result<E
     let projection = Projection::try_new(exprs, Arc::new(input.plan))?;
     let plan = LogicalPlan::Projection(projection);
     Ok(Extracted { plan, known })
+}
+
+/// The columns that expressions pass on as they are, and the names that they give them.
+fn passed_on(exprs: &[Expr]) -> Vec<(Column, Column)> {
+    let columns = exprs
+        .iter()
+        .filter_map(|expr| match expr.clone().unalias_nested().data {
+            Expr::Column(column) => {
+                let (qualifier, name) = expr.qualified_name();
+                Some((column, Column::new(qualifier, name)))
+            }
+            _ => None,
+        });
+    columns.collect()
 }
 
 /// The columns that a projection passes on, under what names.
@@ -248,7 +253,7 @@ fn extract_aggregate(aggregate: Aggregate, query: &mut Query<'_>) -> Result<Extr
     }
     let exprs = group_expr.into_iter().chain(aggregate.aggr_expr);
     let mut exprs = materialise_named(&mut input, exprs.collect(), query)?;
-    let mut aggr_expr = exprs.split_off(groups);
+    let aggr_expr = exprs.split_off(groups);
     let (hidden, known) = known_of_groups(&exprs, input.known, query)?;
     let made = aggr_expr.iter().cloned().chain(hidden.iter().cloned());
     let input = Arc::new(input.plan);
@@ -260,8 +265,7 @@ fn extract_aggregate(aggregate: Aggregate, query: &mut Query<'_>) -> Result<Extr
         let plan = LogicalPlan::Aggregate(made);
         return Ok(Extracted { plan, known });
     }
-    let made =
-        Aggregate::try_new_with_schema(input, exprs, std::mem::take(&mut aggr_expr), schema)?;
+    let made = Aggregate::try_new_with_schema(input, exprs, aggr_expr, schema)?;
     Ok(Extracted::of(LogicalPlan::Aggregate(made)))
 }
 
@@ -272,16 +276,7 @@ fn known_of_groups(
     known: Vec<Known>,
     query: &Query<'_>,
 ) -> Result<(Vec<Expr>, Vec<Known>)> {
-    let keys = groups
-        .iter()
-        .filter_map(|group| match group.clone().unalias_nested().data {
-            Expr::Column(column) => {
-                let (qualifier, name) = group.qualified_name();
-                Some((column, Column::new(qualifier, name)))
-            }
-            _ => None,
-        });
-    let keys: Vec<(Column, Column)> = keys.collect();
+    let keys = passed_on(groups);
     let renamed = |column: &Column| {
         let found = keys.iter().find(|(from, _)| from == column);
         found.map(|(_, to)| to.clone())

@@ -1,12 +1,14 @@
 //! What a plan is without its calls.
 
+use std::sync::Arc;
+
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, JoinType, Result};
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan, Sort};
-use std::sync::Arc;
 
 use super::super::chain::{Chain, Step, named, names, owned, stack};
+use crate::join::joined_like;
 use crate::node_map::NodeMap;
 use crate::total::is_total;
 
@@ -111,17 +113,7 @@ fn bare_join(join: &Join) -> Result<Option<Bare>> {
         RightSemi | RightAnti => return Ok(Some(right.inexact())),
         _ => return Ok(None),
     }
-    let joined = Join::try_new(
-        Arc::new(left.plan),
-        Arc::new(right.plan),
-        on,
-        conjunction(kept),
-        join.join_type,
-        join.join_constraint,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    let plan = LogicalPlan::Join(joined);
+    let plan = joined_like(join, left.plan, right.plan, on, conjunction(kept))?;
     Ok(Some(Bare { plan, is_exact }))
 }
 

@@ -131,11 +131,8 @@ impl Offer {
         let is_free = reads.all(|column| is_of_other(&column) || is_own(&column));
         // Those that may fail stay above the predicates on calls, and so above these.
         let chain = Chain::of(side)?;
-        let called = chain
-            .steps
-            .iter()
-            .skip_while(|step| matches!(step, Step::Filter(_)));
-        let is_filtered = called.clone().any(|step| matches!(step, Step::Filter(_)));
+        let called = chain.steps.iter().skip_while(|step| step.is_filter());
+        let is_filtered = called.clone().any(Step::is_filter);
         let is_exact = is_whole && is_free && !(may_fail && is_filtered);
         Ok(Some(Self {
             other: plan,
@@ -217,12 +214,9 @@ impl Reduction {
         if !has_calls_above {
             return Ok(None);
         }
-        let first = chain
-            .steps
-            .iter()
-            .position(|step| matches!(step, Step::Call(_)));
+        let first = chain.steps.iter().position(|step| !step.is_filter());
         let later = chain.steps.split_off(first.unwrap_or(0));
-        let is_filtered = later.iter().any(|step| matches!(step, Step::Filter(_)));
+        let is_filtered = later.iter().any(Step::is_filter);
         let conditions = if is_filtered { total } else { Some(conditions) };
         let base = stack(chain.base, chain.steps)?;
         let Some(base) = conditions.map_or(Ok(None), |conditions| self.semi(&base, conditions))?

@@ -1,7 +1,6 @@
 //! Calls above a join move to the side that they read.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion_common::{Column, JoinType, Result};
@@ -11,6 +10,7 @@ use super::super::chain::{Chain, Step, named, names, owned, stack};
 use super::super::schedule::price;
 use super::reduction::{Offer, oriented};
 use crate::extract::{is_null_of_nulls, is_repeatable};
+use crate::join::joined_like;
 use crate::node_map::MappedCall;
 
 /// Moves calls of a chain on a join to the side that they read, from the top down and past one
@@ -143,9 +143,9 @@ fn cheap_filters(chain: &Chain, join: &Join, is_left: bool) -> Result<HashSet<us
             .all(|column| has(column) || is_made(column))
     };
     for (index, step) in chain.steps.iter().enumerate() {
-        let Step::Filter(_) = step else {
+        if !step.is_filter() {
             continue;
-        };
+        }
         let calls = chain.needed(step.reads());
         let may_sink = |call: &usize| match &chain.steps[*call] {
             Step::Call(made) => is_sinkable(made, false) && is_of_side(&chain.steps[*call], &calls),
@@ -180,12 +180,10 @@ fn sunk(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         cheap_filters(&chain, join, false)?,
     ];
     for (index, step) in chain.steps.iter().enumerate() {
-        let places = std::iter::zip(&sides, &cheap);
-        let taker = places
-            .clone()
-            .position(|(side, cheap)| side.takes(step) || cheap.contains(&index));
+        let mut places = std::iter::zip(&sides, &cheap);
+        let taker = places.position(|(side, cheap)| side.takes(step) || cheap.contains(&index));
         // A predicate on one side drops rows before the calls of the other.
-        if let Step::Filter(_) = step {
+        if step.is_filter() {
             for (place, side) in sides.iter_mut().enumerate() {
                 side.is_open &= taker == Some(place);
             }
@@ -202,16 +200,7 @@ fn sunk(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
         return Ok(None);
     }
     let [left, right] = sides.map(|side| stack(side.plan.clone(), side.steps));
-    let lower = Join::try_new(
-        Arc::new(left?),
-        Arc::new(right?),
-        join.on.clone(),
-        join.filter.clone(),
-        join.join_type,
-        join.join_constraint,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    let sunk = stack(LogicalPlan::Join(lower), rest)?;
+    let lower = joined_like(join, left?, right?, join.on.clone(), join.filter.clone())?;
+    let sunk = stack(lower, rest)?;
     named(sunk, chain.columns, names(plan.schema())).map(Some)
 }
