@@ -18,7 +18,10 @@ use hypernodes_plan::{from_datafusion, to_datafusion};
 /// The rows that are held, and what has come for them.
 pub(crate) trait Rejoin: Send + Unpin {
     /// More of the inner rows, in their order.
-    fn arrive(&mut self, batch: RecordBatch);
+    ///
+    /// # Errors
+    /// If what is kept of them finds no memory.
+    fn arrive(&mut self, batch: RecordBatch) -> Result<()>;
 
     /// The first rows for which all has come: of a group that is held together, its last, unless
     /// any are to be given.
@@ -60,7 +63,7 @@ impl<R: Rejoin> Stream for Rejoined<R> {
                 return Poll::Ready(self.rows.take_front(true).transpose());
             };
             match made.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(batch))) => self.rows.arrive(batch),
+                Poll::Ready(Some(Ok(batch))) => self.rows.arrive(batch)?,
                 Poll::Ready(Some(Err(error))) => {
                     let error = self.rows.located(from_datafusion(error));
                     self.made = None;

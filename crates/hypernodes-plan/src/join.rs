@@ -1,8 +1,9 @@
 //! Joins put together again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::Result;
+use datafusion_common::{Dependency, NullEquality, Result};
 use datafusion_expr::{Expr, Join, LogicalPlan};
 
 /// A join of the same kind of other sides, by other keys and another condition.
@@ -24,4 +25,30 @@ pub(crate) fn joined_like(
         join.null_aware,
     )?;
     Ok(LogicalPlan::Join(joined))
+}
+
+/// Whether the other side's keys tell its rows apart, so that no row is joined to two of them.
+pub(crate) fn joins_once(join: &Join, is_left: bool) -> bool {
+    let other = if is_left { &join.right } else { &join.left };
+    let keys = join
+        .on
+        .iter()
+        .map(|(left, right)| if is_left { right } else { left });
+    let keys = keys.filter_map(|key| match key {
+        Expr::Column(column) => other.schema().maybe_index_of_column(column),
+        _ => None,
+    });
+    let keys: HashSet<usize> = keys.collect();
+    let dependencies = other.schema().functional_dependencies().iter();
+    let mut unique = dependencies.filter(|known| known.mode == Dependency::Single);
+    // Nulls may come twice where only values are unique.
+    let is_safe =
+        |nullable: bool| !nullable || join.null_equality == NullEquality::NullEqualsNothing;
+    unique.any(|known| {
+        is_safe(known.nullable)
+            && known
+                .source_indices
+                .iter()
+                .all(|index| keys.contains(index))
+    })
 }

@@ -7,6 +7,8 @@
 //! - [`NodeUdf`] is a node's call in an expression;
 //! - [`PinNodes`], first of the optimizer's rules, keeps predicates on nodes where they are;
 //! - [`ExtractNodes`], the last, moves every call into a [`NodeMap`];
+//! - [`share_calls`], before physical planning, lets the rows that a join makes of one row share a
+//!   call;
 //! - [`to_datafusion`] and [`from_datafusion`] carry errors through DataFusion and back.
 
 mod apply;
@@ -18,6 +20,7 @@ mod join;
 mod node_map;
 mod order;
 mod pin_nodes;
+mod share;
 mod total;
 mod udf;
 
@@ -27,4 +30,5 @@ pub use expr::NodeExprExt;
 pub use extract::ExtractNodes;
 pub use node_map::{MappedCall, MappedOutput, NodeMap};
 pub use pin_nodes::PinNodes;
+pub use share::share_calls;
 pub use udf::{BoundNode, NodeUdf};

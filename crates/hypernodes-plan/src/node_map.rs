@@ -11,6 +11,7 @@ use datafusion_common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
+use crate::extract::is_repeatable;
 use crate::udf::NodeUdf;
 
 /// One call of a [`NodeMap`]: a node, its arguments, and the columns it makes.
@@ -25,6 +26,9 @@ pub struct MappedCall {
     pub outputs: Vec<MappedOutput>,
     /// Whether the rows come in an order that whoever reads counts on, whatever settings say.
     pub keeps_order: bool,
+    /// A column of the input; rows that have the same there share one call. Where it is null, each
+    /// row has its own.
+    pub once_per: Option<Expr>,
 }
 
 /// A column that a call makes.
@@ -37,6 +41,32 @@ pub struct MappedOutput {
 }
 
 impl MappedCall {
+    /// What it reads of the input: the arguments, the guard, and what it is made once for.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let args = self.function.args.iter();
+        args.chain(&self.guard).chain(&self.once_per)
+    }
+
+    /// The same call of expressions in the order of [`exprs`](Self::exprs).
+    pub(crate) fn with_exprs(&self, exprs: &mut impl Iterator<Item = Expr>) -> Self {
+        let args = exprs.by_ref().take(self.function.args.len()).collect();
+        Self {
+            function: ScalarFunction::new_udf(Arc::clone(&self.function.func), args),
+            guard: self.guard.as_ref().and_then(|_| exprs.next()),
+            outputs: self.outputs.clone(),
+            keeps_order: self.keeps_order,
+            once_per: self.once_per.as_ref().and_then(|_| exprs.next()),
+        }
+    }
+
+    /// Whether it makes the same of the same row each time.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let is_pure = self
+            .udf()
+            .is_some_and(|udf| udf.bound().node.declared().pure);
+        is_pure && self.function.args.iter().all(is_repeatable)
+    }
+
     /// The node it calls.
     pub fn udf(&self) -> Option<&NodeUdf> {
         NodeUdf::find(&self.function.func)
@@ -133,9 +163,8 @@ impl UserDefinedLogicalNodeCore for NodeMap {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        let exprs = self.calls.iter();
-        let exprs = exprs.flat_map(|call| call.function.args.iter().chain(&call.guard));
-        exprs.cloned().collect()
+        let calls = self.calls.iter();
+        calls.flat_map(MappedCall::exprs).cloned().collect()
     }
 
     /// Predicates on columns that are passed through may be tested before the calls.
@@ -155,6 +184,9 @@ impl UserDefinedLogicalNodeCore for NodeMap {
             if let Some(guard) = &call.guard {
                 write!(f, " WHERE ({guard})")?;
             }
+            if let Some(once_per) = &call.once_per {
+                write!(f, " ONCE PER {once_per}")?;
+            }
         }
         Ok(())
     }
@@ -164,15 +196,7 @@ impl UserDefinedLogicalNodeCore for NodeMap {
             return internal_err!("a NodeMap has one input");
         };
         let mut exprs = exprs.into_iter();
-        let calls = self.calls.iter().map(|call| {
-            let args = exprs.by_ref().take(call.function.args.len()).collect();
-            MappedCall {
-                function: ScalarFunction::new_udf(Arc::clone(&call.function.func), args),
-                guard: call.guard.as_ref().and_then(|_| exprs.next()),
-                outputs: call.outputs.clone(),
-                keeps_order: call.keeps_order,
-            }
-        });
+        let calls = self.calls.iter().map(|call| call.with_exprs(&mut exprs));
         Self::try_new(input, calls.collect())
     }
 

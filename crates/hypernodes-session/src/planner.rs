@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use hypernodes_exec::{NodeMapPlanner, Runtime, check_fence};
-use hypernodes_plan::NodeMap;
+use hypernodes_plan::{NodeMap, share_calls};
 
 /// DataFusion's own planner, which also plans nodes and refuses a plan that would call one
 /// anywhere else.
@@ -48,6 +48,7 @@ impl QueryPlanner for NodeQueryPlanner {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let extension = Arc::new(NodeMapPlanner::new(Arc::clone(&self.runtime)));
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![extension]);
+        let plan = &share_calls(plan)?;
         let state = session.as_any().downcast_ref::<SessionState>();
         let physical = match state {
             Some(state) if self.ordered && keeps_order(plan)? => {

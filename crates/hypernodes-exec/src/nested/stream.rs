@@ -279,9 +279,10 @@ impl Regrouped {
 }
 
 impl Rejoin for Regrouped {
-    fn arrive(&mut self, batch: RecordBatch) {
+    fn arrive(&mut self, batch: RecordBatch) -> Result<()> {
         self.arrived += batch.num_rows();
         self.pieces.push_back(batch);
+        Ok(())
     }
 
     fn take_front(&mut self, any: bool) -> Result<Option<RecordBatch>> {

@@ -8,9 +8,9 @@ use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{Result, internal_err};
 use datafusion_execution::memory_pool::MemoryPool;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::equivalence::EquivalenceProperties;
 use datafusion_physical_expr::projection::ProjectionMapping;
+use datafusion_physical_expr::{Distribution, PhysicalExpr};
 use datafusion_physical_plan::execution_plan::{
     CardinalityEffect, EvaluationType, ReplaceChildrenOptions, SchedulingType,
     apply_expression_roots,
@@ -23,18 +23,21 @@ use datafusion_physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
 };
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use datafusion_physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, PlanProperties,
+};
 use futures::StreamExt;
 
-use super::dedup::SharedCalls;
 use super::layers::layers;
 use super::physical_call::PhysicalCall;
+use super::shared::SharedCalls;
 use super::stream::NodeStream;
 use crate::nested::Regrouped;
 use crate::runtime::Runtime;
 
 /// The input's rows in their order, with one more column for each call.
 ///
+/// The input is partitioned by what calls are made once per, if they are.
 /// Partitions and statistics are the input's, and so is the order, unless a call's settings say that
 /// it need not be kept. Filters and limits pass through.
 #[derive(Debug)]
@@ -67,7 +70,10 @@ impl NodeMapExec {
     /// The operator with these calls too, if they read nothing that its own make.
     pub(super) fn with_calls(&self, calls: &[PhysicalCall]) -> Option<Self> {
         let columns = self.input.schema().fields().len();
-        if self.row_goal.is_some() || !calls.iter().all(|call| call.reads_only(columns)) {
+        let is_free = |call: &PhysicalCall| {
+            call.reads_only(columns) && self.is_partitioned_for(call.once_per())
+        };
+        if self.row_goal.is_some() || !calls.iter().all(is_free) {
             return None;
         }
         let calls = self.calls.iter().chain(calls).cloned().collect();
@@ -76,6 +82,12 @@ impl NodeMapExec {
     }
 
     /// The calls, in the order of their columns.
+    /// Whether all rows that share a call come in one partition, if none but ours do.
+    fn is_partitioned_for(&self, row: Option<&Arc<dyn PhysicalExpr>>) -> bool {
+        let mut own = self.calls.iter().filter_map(PhysicalCall::once_per);
+        row.is_none_or(|row| own.all(|own| own == row))
+    }
+
     pub(super) fn calls(&self) -> &[PhysicalCall] {
         &self.calls
     }
@@ -118,12 +130,8 @@ pub(crate) fn run(
 ) -> SendableRecordBatchStream {
     for layer in layers(stream.schema().fields().len(), calls) {
         stream = match layer {
-            [call] if call.dedup => {
+            [call] if call.is_shared() => {
                 let once = |input, inner: PhysicalCall| {
-                    let inner = PhysicalCall {
-                        dedup: false,
-                        ..inner
-                    };
                     let setting = Setting {
                         ordered: true,
                         ..*setting
@@ -201,6 +209,15 @@ impl ExecutionPlan for NodeMapExec {
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![are_ordered(&self.calls)]
+    }
+
+    /// Rows that share a call come in one partition.
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        let mut rows = self.calls.iter().filter_map(PhysicalCall::once_per);
+        InputDistributionRequirements::new(vec![match rows.next() {
+            Some(row) => Distribution::KeyPartitioned(vec![Arc::clone(row)]),
+            None => Distribution::UnspecifiedDistribution,
+        }])
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

@@ -11,7 +11,7 @@ use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use super::exec::NodeMapExec;
-use super::physical_call::PhysicalCall;
+use super::physical_call::{PhysicalCall, Shared};
 use crate::runtime::Runtime;
 
 /// The calls in runs of which none reads what another makes, where the first `columns` columns
@@ -36,7 +36,7 @@ pub(super) fn layers(mut columns: usize, calls: &[PhysicalCall]) -> Vec<&[Physic
 
 impl PhysicalCall {
     fn is_alone(&self) -> bool {
-        self.program.is_some() || self.dedup
+        self.program.is_some() || self.is_shared()
     }
 
     /// Whether it reads none but the first `columns` columns.
@@ -62,7 +62,12 @@ impl PhysicalCall {
             });
             moved.data()
         };
+        let shared = match &self.shared {
+            Shared::Rows(row) => Shared::Rows(moved(row)?),
+            other => other.clone(),
+        };
         Ok(Some(Self {
+            shared,
             args: self.args.iter().map(moved).collect::<Result<_>>()?,
             guard: self.guard.as_ref().map(moved).transpose()?,
             ..self.clone()

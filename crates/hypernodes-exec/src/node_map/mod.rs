@@ -1,7 +1,6 @@
 //! The operator that runs nodes: its plan, its stream, and what plants it; and the same stream
 //! as an ordinary function.
 
-mod dedup;
 mod exec;
 mod explain;
 mod gate;
@@ -11,6 +10,7 @@ mod limiter;
 mod meters;
 mod physical_call;
 mod planner;
+mod shared;
 mod stream;
 mod to_udf;
 mod window;

@@ -28,10 +28,20 @@ pub(crate) struct PhysicalCall {
     pub(super) gate: Arc<Gate>,
     /// Of a nested pipeline, what runs in it.
     pub(super) program: Option<Arc<Program>>,
-    /// Whether rows of equal arguments share a call.
-    pub(super) dedup: bool,
+    /// Which rows share a call.
+    pub(super) shared: Shared,
     /// Whether whoever reads counts on the order of the rows, whatever settings say.
     pub(super) keeps_order: bool,
+}
+
+/// Which rows share a call.
+#[derive(Debug, Clone)]
+pub(super) enum Shared {
+    No,
+    /// Those of equal arguments that are in flight together.
+    Arguments,
+    /// All that have the same value of a column; none where it is null.
+    Rows(Arc<dyn PhysicalExpr>),
 }
 
 impl PhysicalCall {
@@ -63,7 +73,10 @@ impl PhysicalCall {
             }),
             _ => bound,
         };
-        let dedup = bound.node.declared().dedup && !args.is_empty();
+        let shared = match bound.node.declared().dedup && !args.is_empty() {
+            true => Shared::Arguments,
+            false => Shared::No,
+        };
         let call = Self {
             bound,
             args,
@@ -71,7 +84,7 @@ impl PhysicalCall {
             outputs,
             gate,
             program: None,
-            dedup,
+            shared,
             keeps_order: false,
         };
         let Call::Nested(_) = call.bound.node.call() else {
@@ -122,8 +135,21 @@ impl PhysicalCall {
         }
     }
 
+    /// What it reads of the input.
     pub(super) fn exprs(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
-        self.args.iter().chain(&self.guard)
+        self.args.iter().chain(&self.guard).chain(self.once_per())
+    }
+
+    /// What it is made once for.
+    pub(super) fn once_per(&self) -> Option<&Arc<dyn PhysicalExpr>> {
+        match &self.shared {
+            Shared::Rows(row) => Some(row),
+            Shared::No | Shared::Arguments => None,
+        }
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        !matches!(self.shared, Shared::No)
     }
 
     /// The arguments as the node reads them, and the rows that the guard lets pass.
@@ -149,7 +175,7 @@ impl PhysicalCall {
 
     /// Whether nothing says that its rows may come in another order than its input's.
     pub(super) fn is_ordered(&self) -> bool {
-        self.gate.is_ordered() || self.program.is_some() || self.dedup
+        self.gate.is_ordered() || self.program.is_some() || self.is_shared()
     }
 
     /// The columns in what the node made.

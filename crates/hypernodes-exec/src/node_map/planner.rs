@@ -11,7 +11,7 @@ use datafusion_session::{ExtensionPlanner, PhysicalPlanner, Session};
 use hypernodes_plan::NodeMap;
 
 use super::layers::plant;
-use super::physical_call::PhysicalCall;
+use super::physical_call::{PhysicalCall, Shared};
 use crate::runtime::Runtime;
 
 /// The extension planner of [`NodeMap`].
@@ -58,9 +58,12 @@ impl ExtensionPlanner for NodeMapPlanner {
                 Ok((output.field, Arc::clone(field)))
             });
             let outputs = outputs.collect::<Result<_>>()?;
+            let made = PhysicalCall::new(bound, args, guard, outputs, &self.0)?;
+            let once_per = call.once_per.as_ref().map(physical).transpose()?;
             calls.push(PhysicalCall {
                 keeps_order: call.keeps_order,
-                ..PhysicalCall::new(bound, args, guard, outputs, &self.0)?
+                shared: once_per.map_or_else(|| made.shared.clone(), Shared::Rows),
+                ..made
             });
         }
         plant(input, calls, &self.0).map(Some)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
-use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
 
@@ -38,10 +37,7 @@ impl Step {
     pub(super) fn reads(&self) -> HashSet<Column> {
         match self {
             Self::Filter(predicate) => owned(predicate),
-            Self::Call(call) => {
-                let exprs = call.function.args.iter().chain(&call.guard);
-                exprs.flat_map(owned).collect()
-            }
+            Self::Call(call) => call.exprs().flat_map(owned).collect(),
         }
     }
 
@@ -71,14 +67,8 @@ impl Step {
         Ok(match self {
             Self::Filter(predicate) => Self::Filter(substitute(predicate)?),
             Self::Call(call) => {
-                let args = call.function.args.iter().map(&substitute);
-                let function = Arc::clone(&call.function.func);
-                Self::Call(MappedCall {
-                    function: ScalarFunction::new_udf(function, args.collect::<Result<_>>()?),
-                    guard: call.guard.as_ref().map(&substitute).transpose()?,
-                    outputs: call.outputs.clone(),
-                    keeps_order: call.keeps_order,
-                })
+                let exprs = call.exprs().map(substitute).collect::<Result<Vec<_>>>()?;
+                Self::Call(call.with_exprs(&mut exprs.into_iter()))
             }
         })
     }

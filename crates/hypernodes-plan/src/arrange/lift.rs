@@ -12,7 +12,7 @@ use datafusion_expr::{
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
-use super::lift_join::lift_join;
+use super::lift_join::{lift_join, lift_outer};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
 /// them, if the operator does not need what they make.
@@ -31,6 +31,7 @@ pub(super) fn lift(
         LogicalPlan::Limit(limit) => lift_limit(limit)?,
         LogicalPlan::Window(window) => lift_window(window)?,
         LogicalPlan::Join(join) => lift_join(join, config)?,
+        LogicalPlan::Filter(filter) => lift_outer(filter, config)?,
         _ => None,
     };
     Ok(match lifted {

@@ -3,29 +3,29 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::{Column, Dependency, JoinType, NullEquality, Result};
-use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_common::{Column, JoinType, Result};
+use datafusion_expr::{Expr, Filter, Join, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift::{Split, split};
 use super::schedule::price;
 use super::sides::Offer;
-use crate::join::joined_like;
+use crate::join::{joined_like, joins_once};
 use crate::total::is_total;
 
-/// Moves the calls of the side that a semi or anti join keeps above it; of an inner one, the calls
-/// of a side whose rows it cannot multiply, since it is joined by a key that is declared unique,
-/// where it cannot be reduced to the rows that the join gives.
+/// Moves the calls of the side that a semi, anti or mark join keeps above it; of an inner one, the
+/// calls of a side that cannot be reduced to the rows that the join gives. Rows that it multiplies
+/// will share their calls.
 pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
-    use JoinType::{Inner, LeftAnti, LeftSemi, RightAnti, RightSemi};
+    use JoinType::{Inner, LeftAnti, LeftMark, LeftSemi, RightAnti, RightSemi};
     match join.join_type {
-        LeftSemi | LeftAnti => lift_side(join, true, config),
+        LeftSemi | LeftAnti | LeftMark => lift_side(join, true, config),
         RightSemi | RightAnti => lift_side(join, false, config),
         Inner => {
-            for is_left in [true, false] {
-                let is_open = joins_once(join, is_left)
-                    && !Offer::of(join, is_left)?.is_some_and(|offer| offer.is_exact);
+            // The left one's stand below the right one's then, as they were written.
+            for is_left in [false, true] {
+                let is_open = !Offer::of(join, is_left)?.is_some_and(|offer| offer.is_exact);
                 let lifted = match is_open {
                     true => lift_side(join, is_left, config)?,
                     false => None,
@@ -40,30 +40,39 @@ pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Opt
     }
 }
 
-/// Whether the other side's keys tell its rows apart, so that no row is joined to two of them.
-fn joins_once(join: &Join, is_left: bool) -> bool {
-    let other = if is_left { &join.right } else { &join.left };
-    let keys = join
-        .on
-        .iter()
-        .map(|(left, right)| if is_left { right } else { left });
-    let keys = keys.filter_map(|key| match key {
-        Expr::Column(column) => other.schema().maybe_index_of_column(column),
-        _ => None,
-    });
-    let keys: HashSet<usize> = keys.collect();
-    let dependencies = other.schema().functional_dependencies().iter();
-    let mut unique = dependencies.filter(|known| known.mode == Dependency::Single);
-    // Nulls may come twice where only values are unique.
-    let is_safe =
-        |nullable: bool| !nullable || join.null_equality == NullEquality::NullEqualsNothing;
-    unique.any(|known| {
-        is_safe(known.nullable)
-            && known
-                .source_indices
-                .iter()
-                .all(|index| keys.contains(index))
-    })
+/// Moves the calls of the side that an outer join keeps above it, where a predicate on the other
+/// side stands there.
+pub(super) fn lift_outer(
+    filter: &Filter,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(&LogicalPlan::Filter(filter.clone()))?;
+    let LogicalPlan::Join(join) = &chain.base else {
+        return Ok(None);
+    };
+    let (is_left, kept) = match join.join_type {
+        JoinType::Left => (true, join.left.schema()),
+        JoinType::Right => (false, join.right.schema()),
+        _ => return Ok(None),
+    };
+    let mut own: HashSet<Column> = kept.columns().into_iter().collect();
+    let mut drops = false;
+    for step in &chain.steps {
+        let is_own = step.reads().is_subset(&own);
+        drops |= step.is_filter() && !is_own;
+        if is_own {
+            own.extend(step.makes());
+        }
+    }
+    let lifted = match drops {
+        true => lift_side(join, is_left, config)?,
+        false => None,
+    };
+    let Some(lifted) = lifted else {
+        return Ok(None);
+    };
+    let stacked = stack(lifted, chain.steps)?;
+    named(stacked, chain.columns, names(filter.input.schema())).map(Some)
 }
 
 fn lift_side(
@@ -76,7 +85,15 @@ fn lift_side(
         false => (&join.right, &join.left),
     };
     let mut chain = Chain::of(kept)?;
-    if !chain.has_calls() {
+    let is_repeatable = |step: &Step| match step {
+        Step::Call(call) => call.is_repeatable(),
+        Step::Filter(_) => true,
+    };
+    let multiplies = matches!(
+        join.join_type,
+        JoinType::Inner | JoinType::Left | JoinType::Right
+    ) && !joins_once(join, is_left);
+    if !chain.has_calls() || (multiplies && !chain.steps.iter().all(is_repeatable)) {
         return Ok(None);
     }
     let taken = |column: &Column| other.schema().maybe_index_of_column(column).is_some();
@@ -127,6 +144,11 @@ fn lift_side(
     let key_may_fail = on
         .iter()
         .any(|(left, right)| may_fail(left) || may_fail(right));
+    let is_outer = matches!(join.join_type, JoinType::Left | JoinType::Right);
+    if is_outer && above.iter().any(Step::is_filter) {
+        // Above, a predicate would drop the rows whose match it should have kept away.
+        return Ok(None);
+    }
     if above.iter().any(Step::is_filter) && (key_may_fail || filter.as_ref().is_some_and(may_fail))
     {
         return Ok(None);
@@ -136,9 +158,11 @@ fn lift_side(
         true => joined_like(join, below, other_side, on, filter)?,
         false => joined_like(join, other_side, below, on, filter)?,
     };
+    let mark = lower.schema().columns().pop();
     let lower = stack(lower, above)?;
     let others = match join.join_type {
-        JoinType::Inner => other.schema().columns(),
+        JoinType::Inner | JoinType::Left | JoinType::Right => other.schema().columns(),
+        JoinType::LeftMark => mark.into_iter().collect(),
         _ => Vec::new(),
     };
     let others = others.into_iter().map(Expr::Column);

@@ -7,8 +7,8 @@
 //!   fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
 //! - [`schedule`]: predicates on calls are tested by the cost of what they need;
-//! - [`sides`]: a call above a join moves to its side, and the side is first reduced to the
-//!   rows that the join can match.
+//! - [`sides`]: a call above a join moves to its side, if that can be reduced to the rows that
+//!   the join gives.
 
 mod chain;
 mod lift;

@@ -11,6 +11,7 @@ use datafusion_expr::{
 use datafusion_optimizer::OptimizerConfig;
 
 use super::demand::{Demand, any_of, demands};
+use super::unique::made_name;
 use crate::node_map::{MappedCall, MappedOutput, NodeMap};
 use crate::udf::NodeUdf;
 
@@ -170,7 +171,7 @@ impl Extracted {
         let mut columns: Vec<Expr> = kept.map(Expr::Column).collect();
         let made = self.map(udf, call.args.clone(), Some(missing), query)?;
         for new in made {
-            let name = self.free_name(query.config);
+            let name = made_name(query.config);
             let Some(old) = self.known.iter_mut().find(|known| known.call == new.call) else {
                 continue;
             };
@@ -196,7 +197,7 @@ impl Extracted {
     ) -> Result<Vec<Known>> {
         let (mut outputs, mut made) = (Vec::new(), Vec::new());
         for field in query.fields(udf) {
-            let name = self.free_name(query.config);
+            let name = made_name(query.config);
             let call = ScalarUDF::new_from_impl(udf.for_field(field)).call(args.clone());
             let column = Column::new_unqualified(&name);
             let guard = guard.clone();
@@ -213,22 +214,12 @@ impl Extracted {
             guard,
             outputs,
             keeps_order: false,
+            once_per: None,
         };
         let input = std::mem::take(&mut self.plan);
         let node = Arc::new(NodeMap::try_new(input, vec![call])?);
         self.plan = LogicalPlan::Extension(Extension { node });
         Ok(made)
-    }
-
-    /// A name that no column of the plan has: an optimised plan may be part of a later query.
-    fn free_name(&self, config: &dyn OptimizerConfig) -> String {
-        loop {
-            let name = config.alias_generator().next("__hn");
-            let fields = self.plan.schema().fields();
-            if fields.iter().all(|field| *field.name() != name) {
-                return name;
-            }
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod extracted;
 mod join;
 mod operators;
 mod rule;
+mod unique;
 
 pub(crate) use demand::{any_of, demands_of, demands_of_predicate, is_repeatable};
 pub(crate) use extracted::has_subquery;

@@ -15,6 +15,7 @@ use hypernodes_graph::{Error, ErrorKind};
 use super::demand::{demands_of_predicate, is_call};
 use super::extracted::{Extracted, Known, Query, replace, restore};
 use super::join::extract_join;
+use super::unique::made_name;
 use crate::error::to_datafusion;
 use crate::node_map::NodeMap;
 use crate::order::by_cost;
@@ -157,7 +158,7 @@ impl Passed<'_, '_> {
         let is_taken = |expr: &Expr| expr.qualified_name().1 == column.name;
         let hidden = Expr::Column(column.clone());
         let carried = if self.exprs.iter().any(is_taken) {
-            let name = self.query.config.alias_generator().next("__hn");
+            let name = made_name(self.query.config);
             self.exprs.push(hidden.alias(&name));
             Column::new_unqualified(name)
         } else {
@@ -296,7 +297,7 @@ fn known_of_groups(
         let column = match (renamed(&column), &any) {
             (Some(key), _) => key,
             (None, Some(any)) => {
-                let name = query.config.alias_generator().next("__hn");
+                let name = made_name(query.config);
                 hidden.push(any.call(vec![Expr::Column(column)]).alias(&name));
                 Column::new_unqualified(name)
             }

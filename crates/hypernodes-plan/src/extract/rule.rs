@@ -9,6 +9,7 @@ use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use super::extracted::Query;
 use super::operators::extract_exactly;
+use super::unique::with_unique_names;
 use crate::arrange::arrange;
 use crate::node_map::NodeMap;
 use crate::udf::NodeUdf;
@@ -43,6 +44,10 @@ impl OptimizerRule for ExtractNodes {
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
         let (functions, is_mapped) = search(&plan)?;
+        let plan = match is_mapped {
+            true => with_unique_names(plan, config)?,
+            false => plan,
+        };
         if !functions.is_empty() {
             let plan = extract_exactly(plan, &mut Query::new(functions, config))?;
             return Ok(Transformed::yes(arrange(plan, config)?.data));

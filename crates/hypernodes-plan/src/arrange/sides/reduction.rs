@@ -68,10 +68,12 @@ impl Offer {
     pub(in super::super) fn of(join: &Join, is_left: bool) -> Result<Option<Self>> {
         let (side, other, on) = oriented(join, is_left);
         let own_tables = tables(side)?;
+        let mut is_all_own = true;
         let other = other.clone().transform_up(|plan| match plan {
             LogicalPlan::Join(join)
                 if is_reduction(&join) && overlap(&join.right, &own_tables)? =>
             {
+                is_all_own &= is_reduced_by(&join, &on);
                 Ok(Transformed::yes(Arc::unwrap_or_clone(join.left)))
             }
             other => Ok(Transformed::no(other)),
@@ -101,7 +103,8 @@ impl Offer {
         let on = on.into_iter();
         let on = on.filter(|(own, key)| is_given(key) && !own.is_volatile() && !key.is_volatile());
         let on: Vec<(Expr, Expr)> = on.collect();
-        let is_whole = is_exact && on.len() == count && filter.len() == conjuncts.len();
+        let is_whole =
+            is_exact && is_all_own && on.len() == count && filter.len() == conjuncts.len();
         let mut conditions = Conditions { on, filter };
         let both = side.schema().join(&schema)?;
         let may_fail = conditions
@@ -191,6 +194,9 @@ impl Reduction {
         let Some(conditions) = conditions.below(&chain, plan)? else {
             return Ok(None);
         };
+        if self.is_done(&chain.base, &conditions)? {
+            return Ok(None);
+        }
         let both = chain.base.schema().join(self.keys.schema())?;
         let total = conditions.clone().total(&both);
         let has_calls_above = chain.has_calls();
@@ -516,6 +522,18 @@ fn has_one_row(plan: &LogicalPlan) -> bool {
 /// Whether the join is one that a side was reduced by.
 pub(super) fn is_reduction(join: &Join) -> bool {
     join.join_type == JoinType::LeftSemi && is_keys(&join.right)
+}
+
+/// Whether a reduction is by these keys of a side and what they equal: to reduce that side, it
+/// says nothing new.
+fn is_reduced_by(reduction: &Join, on: &[(Expr, Expr)]) -> bool {
+    let mut keys = reduction.on.iter().map(|(_, key)| match key {
+        Expr::Column(key) => on
+            .iter()
+            .any(|(own, _)| own.schema_name().to_string() == key.name),
+        _ => false,
+    });
+    keys.all(|is_own| is_own)
 }
 
 fn is_keys(plan: &LogicalPlan) -> bool {

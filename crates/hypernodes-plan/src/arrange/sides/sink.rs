@@ -9,7 +9,7 @@ use datafusion_expr::{Expr, Join, LogicalPlan};
 use super::super::chain::{Chain, Step, named, names, owned, stack};
 use super::super::schedule::price;
 use super::reduction::{Offer, oriented};
-use crate::extract::{is_null_of_nulls, is_repeatable};
+use crate::extract::is_null_of_nulls;
 use crate::join::joined_like;
 use crate::node_map::MappedCall;
 
@@ -97,13 +97,8 @@ impl<'a> Side<'a> {
 
 /// Of a padded side, a call that gives null on nulls, as its column then does.
 fn is_sinkable(call: &MappedCall, is_padded: bool) -> bool {
-    let is_pure = call
-        .udf()
-        .is_some_and(|udf| udf.bound().node.declared().pure);
     let function = Expr::ScalarFunction(call.function.clone());
-    is_pure
-        && call.function.args.iter().all(is_repeatable)
-        && (!is_padded || is_null_of_nulls(&function))
+    call.is_repeatable() && (!is_padded || is_null_of_nulls(&function))
 }
 
 /// Of an inner, semi or anti join with a key that calls make, the predicates on one side that cost

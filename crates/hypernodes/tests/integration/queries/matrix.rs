@@ -6,6 +6,7 @@ use datafusion::prelude::SessionContext;
 use super::cases::{Case, cases};
 use super::fixture::{Calls, Data, NAMES, Setting, ours, parquet, plain};
 use super::reports::reports;
+use super::shared::shared;
 use super::sides::sides;
 
 /// The rows as text.
@@ -81,7 +82,12 @@ async fn check_all(n: i64, settings: &[Setting]) {
     let file = parquet(&data, folder.path());
     let plain = plain(&data, &file).await;
     let (mut all, mut faults) = (Vec::new(), Vec::new());
-    for case in cases().into_iter().chain(reports()).chain(sides()) {
+    for case in cases()
+        .into_iter()
+        .chain(reports())
+        .chain(sides())
+        .chain(shared())
+    {
         match expected(&case, &data, &plain).await {
             Ok(expected) => all.push((case, expected)),
             Err(error) => faults.push(format!("{}\n    plain DataFusion: {error}", case.query)),

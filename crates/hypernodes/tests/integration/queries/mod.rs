@@ -8,5 +8,6 @@ mod logic;
 mod matrix;
 mod plans;
 mod reports;
+mod shared;
 mod sides;
 mod statements;

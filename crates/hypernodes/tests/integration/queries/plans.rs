@@ -5,6 +5,7 @@ use datafusion::prelude::SessionContext;
 use super::cases::cases;
 use super::fixture::{Calls, Data, Setting, ours, parquet};
 use super::reports::reports;
+use super::shared::shared;
 use super::sides::sides;
 
 const SETTING: Setting = Setting {
@@ -28,7 +29,12 @@ async fn a_plan_that_is_optimized_again_stays_as_it_is() {
     let file = parquet(&data, folder.path());
     let context = ours(&data, SETTING, &file, &Calls::default()).await;
     let mut faults = Vec::new();
-    for case in cases().into_iter().chain(reports()).chain(sides()) {
+    for case in cases()
+        .into_iter()
+        .chain(reports())
+        .chain(sides())
+        .chain(shared())
+    {
         let sql = data.sql(case.query);
 
         match optimized(&context, &sql).await {

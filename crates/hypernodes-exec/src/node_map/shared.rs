@@ -1,7 +1,8 @@
-//! Rows of equal arguments that are in flight together share a call.
+//! Rows that share a call: those of equal arguments that are in flight together, or all that a
+//! join made of one row.
 //!
 //! ```text
-//!   rows --> Distinct: arguments that no row in flight has --> the call --> Shared: rows again
+//!   rows --> Distinct: arguments for which there is no call --> the call --> SharedCalls: rows again
 //!                 \------ the rows, and which call each waits for -------/
 //! ```
 
@@ -15,10 +16,11 @@ use arrow::array::{
 };
 use arrow::compute::{cast, interleave, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::row::{RowConverter, SortField};
 use datafusion_common::Result;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 use futures::{Stream, StreamExt};
 use hypernodes_graph::{Error, ErrorKind, conform};
@@ -26,16 +28,21 @@ use hypernodes_plan::to_datafusion;
 use parking_lot::Mutex;
 
 use super::exec::Setting;
-use super::physical_call::PhysicalCall;
+use super::held::array_bytes;
+use super::physical_call::{PhysicalCall, Shared};
 use crate::call::skipped;
 use crate::rejoined::{Rejoin, Rejoined};
 
 /// Rows that are held at most while a call that they wait for runs.
 const HELD_ROWS: usize = 8192;
 
-/// A call that was made and is still needed.
+/// What rows that share a call have in common, encoded.
+type Key = Arc<[u8]>;
+
+/// A call that was made and may still be needed.
 struct Entry {
-    key: OwnedRow,
+    /// `None` if no other row shares it.
+    key: Option<Key>,
     /// The ordinal of the first row that needs it.
     row: u64,
     /// Rows held that need it.
@@ -54,7 +61,9 @@ struct Group {
 
 /// What the two ends share.
 struct InFlight {
-    known: HashMap<OwnedRow, u64>,
+    known: HashMap<Key, u64>,
+    /// Whether calls that have a key are kept for rows that are yet to come.
+    is_kept: bool,
     /// The calls from number `first` on.
     entries: VecDeque<Entry>,
     first: u64,
@@ -72,15 +81,19 @@ impl InFlight {
     }
 
     /// The number of the call for the row with this key, and whether it is a new one.
-    fn call_for(&mut self, key: OwnedRow, row: u64) -> (u64, bool) {
-        if let Some(&call) = self.known.get(&key)
+    fn call_for(&mut self, key: Option<&[u8]>, row: u64) -> (u64, bool) {
+        if let Some(key) = key
+            && let Some(&call) = self.known.get(key)
             && let Some(entry) = self.entry(call)
         {
             entry.rows += 1;
             return (call, false);
         }
         let call = self.first + self.entries.len() as u64;
-        self.known.insert(key.clone(), call);
+        let key = key.map(Key::from);
+        if let Some(key) = &key {
+            self.known.insert(Arc::clone(key), call);
+        }
         self.entries.push_back(Entry {
             key,
             row,
@@ -96,26 +109,33 @@ impl InFlight {
             return;
         };
         entry.rows -= 1;
-        if entry.rows > 0 {
+        let is_shared = entry.key.is_some();
+        if entry.rows > 0 || (self.is_kept && is_shared) {
             return;
         }
-        entry.made = None;
-        let key = entry.key.clone();
-        self.known.remove(&key);
-        while self.first < self.arrived && self.entries.front().is_some_and(|entry| entry.rows == 0)
-        {
+        let entry = self.entry(call);
+        if let Some(key) = entry.and_then(|entry| {
+            entry.made = None;
+            entry.key.clone()
+        }) {
+            self.known.remove(&key);
+        }
+        let is_over = |entry: &Entry| entry.rows == 0 && entry.made.is_none();
+        while self.first < self.arrived && self.entries.front().is_some_and(is_over) {
             self.entries.pop_front();
             self.first += 1;
         }
     }
 }
 
-/// Rows to arguments that no row in flight has.
+/// Rows to the arguments of those that share no call yet.
 struct Distinct {
     input: SendableRecordBatchStream,
     call: PhysicalCall,
     schema: SchemaRef,
     converter: RowConverter,
+    /// What rows that share a call have in common; `None`: their arguments.
+    row: Option<Arc<dyn PhysicalExpr>>,
     shared: Arc<Mutex<InFlight>>,
     rows: u64,
 }
@@ -133,7 +153,14 @@ impl Distinct {
             let masks = wanted.iter().chain(&strict);
             masks.into_iter().all(|mask| mask.is_valid(row))
         };
-        let keys = self.converter.convert_columns(&arrays)?;
+        let row = self.row.as_ref();
+        let row = row.map(|row| row.evaluate(&batch)?.into_array(rows));
+        let row = row.transpose()?;
+        let keys = match &row {
+            Some(row) => self.converter.convert_columns(&[Arc::clone(row)])?,
+            None => self.converter.convert_columns(&arrays)?,
+        };
+        let has_key = |place| row.as_ref().is_none_or(|row| row.is_valid(place));
         let mut shared = self.shared.lock();
         let bytes = batch.get_array_memory_size();
         shared.memory.try_grow(bytes)?;
@@ -143,7 +170,8 @@ impl Distinct {
                 calls.push(None);
                 continue;
             }
-            let key = keys.row(row).owned();
+            let key = has_key(row).then(|| keys.row(row));
+            let key = key.as_ref().map(AsRef::as_ref);
             let (call, is_new) = shared.call_for(key, self.rows + row as u64);
             calls.push(Some(call));
             if is_new {
@@ -228,10 +256,15 @@ impl SharedCalls {
             Ok(Field::new(format!("#{place}"), read, true))
         });
         let fields = fields.collect::<Result<Vec<_>>>()?;
-        let keys = fields
-            .iter()
-            .map(|field| SortField::new(field.data_type().clone()));
-        let converter = RowConverter::new(keys.collect()).map_err(|error| {
+        let row = call.once_per().filter(|_| !node.declared().dedup);
+        let keys = match row {
+            Some(row) => vec![SortField::new(row.data_type(&input.schema())?)],
+            None => {
+                let types = fields.iter().map(|field| field.data_type().clone());
+                types.map(SortField::new).collect()
+            }
+        };
+        let converter = RowConverter::new(keys).map_err(|error| {
             let message = format!("node {:?} cannot have `dedup`", node.name());
             to_datafusion(Error::new(ErrorKind::InvalidSetting, message).with_source(error))
         })?;
@@ -243,11 +276,13 @@ impl SharedCalls {
             args: args.collect(),
             guard: None,
             outputs: vec![(None, Arc::new(made))],
+            shared: Shared::No,
             ..call.clone()
         };
         let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", node.name()));
         let shared = Arc::new(Mutex::new(InFlight {
             known: HashMap::new(),
+            is_kept: call.once_per().is_some(),
             entries: VecDeque::new(),
             first: 0,
             arrived: 0,
@@ -260,6 +295,7 @@ impl SharedCalls {
             call: call.clone(),
             schema: Arc::new(Schema::new(fields)),
             converter,
+            row: row.cloned(),
             shared: Arc::clone(&shared),
             rows: 0,
         };
@@ -276,9 +312,13 @@ impl SharedCalls {
 }
 
 impl Rejoin for SharedCalls {
-    fn arrive(&mut self, batch: RecordBatch) {
+    fn arrive(&mut self, batch: RecordBatch) -> Result<()> {
         let made = batch.column(self.place);
         let mut shared = self.shared.lock();
+        if shared.is_kept {
+            let keys = made.len() * size_of::<Entry>();
+            shared.memory.try_grow(array_bytes(made)? + keys)?;
+        }
         for place in 0..made.len() {
             let call = shared.arrived;
             shared.arrived += 1;
@@ -286,6 +326,7 @@ impl Rejoin for SharedCalls {
                 entry.made = Some((Arc::clone(made), place));
             }
         }
+        Ok(())
     }
 
     fn take_front(&mut self, any: bool) -> Result<Option<RecordBatch>> {
@@ -311,6 +352,7 @@ impl Rejoin for SharedCalls {
         }
         shared.rows -= rows;
         let mut arrays = vec![Arc::clone(&self.null)];
+        let mut known = HashMap::new();
         let mut places = Vec::with_capacity(rows);
         for call in &calls {
             let made = call.and_then(|call| shared.entry(call)?.made.clone());
@@ -318,12 +360,12 @@ impl Rejoin for SharedCalls {
                 places.push((0, 0));
                 continue;
             };
-            let known = arrays.iter().rposition(|known| Arc::ptr_eq(known, &array));
-            let known = known.unwrap_or_else(|| {
+            let known = known.entry(Arc::as_ptr(&array).cast::<()>());
+            let known = known.or_insert_with(|| {
                 arrays.push(array);
                 arrays.len() - 1
             });
-            places.push((known, place));
+            places.push((*known, place));
         }
         calls
             .into_iter()

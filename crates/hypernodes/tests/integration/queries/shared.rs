@@ -1,0 +1,105 @@
+//! Joins and predicates that leave some rows of a side, and those several times: a call is made
+//! once for each.
+
+use super::cases::{Case, case, none, some};
+use super::fixture::{Data, Row, f, g, m};
+
+impl Data {
+    /// How many rows of `t` are so of a row of `s`.
+    fn t_of_s(&self, is_so: impl Fn(&Row, &Row) -> bool) -> usize {
+        self.t(|t| self.s.iter().any(|s| is_so(t, s)))
+    }
+
+    /// How many rows of `s` are so of a row of `t`.
+    fn s_of_t(&self, is_so: impl Fn(&Row, &Row) -> bool) -> usize {
+        self.s(|s| self.t.iter().any(|t| is_so(t, s)))
+    }
+}
+
+pub(super) fn shared() -> Vec<Case> {
+    vec![
+        // A predicate on the other side, that calls or guards.
+        case(
+            "select s.x, t.x from s join t on s.x = t.z where t.y > {50} or f(s.x) > 3",
+            |d| none().f(d.s_of_t(|t, s| s.x == t.z && t.y <= d.percent(50))),
+        ),
+        case(
+            "select m(s.y) from s join t on s.x = t.z where g(t.y) > {50}",
+            |d| {
+                none()
+                    .g(d.t_of_s(|t, s| s.x == t.z))
+                    .m(d.s_of_t(|t, s| s.x == t.z && g(t.y) > d.percent(50)))
+            },
+        ),
+        case(
+            "select m(s.y) from s join t on s.x = t.z where g(t.y) > {50} and m(s.y) > 2",
+            |d| {
+                none()
+                    .g(d.t_of_s(|t, s| s.x == t.z))
+                    .m(d.s_of_t(|t, s| s.x == t.z && g(t.y) > d.percent(50)))
+            },
+        ),
+        case(
+            "select g(f(s.x)), t.x from s join t on s.x = t.z where m(t.y) = 2",
+            |d| {
+                let is_joined = |t: &Row, s: &Row| s.x == t.z && m(t.y) == 2;
+                none()
+                    .m(d.t_of_s(|t, s| s.x == t.z))
+                    .f(d.s_of_t(is_joined))
+                    .g(d.s_of_t(|t, s| is_joined(t, s) && some(s.x)))
+            },
+        ),
+        case(
+            "select q.b, t.x from (select x, g(y) as b from s) q join t on q.x = t.z where m(t.y) = 2 order by t.x limit 7",
+            |d| {
+                let mut passing = d.t.iter().filter(|t| m(t.y) == 2 && t.z < d.s.len() as i64);
+                let mut sides: Vec<i64> = passing.by_ref().take(7).map(|t| t.z).collect();
+                sides.sort_unstable();
+                sides.dedup();
+                none().m(d.t_of_s(|t, s| s.x == t.z)).g(sides.len())
+            },
+        ),
+        // A key that is a call.
+        case(
+            "select g(t.y), s.y from s join t on m(t.x) = m(s.x) + 3 where s.x < 20",
+            |d| none().m(d.n() + d.s(|s| s.x < 20)).g(d.t(|t| m(t.x) >= 3)),
+        ),
+        case(
+            "select t.x, s.y from s join t on m(t.x) = m(s.x) + 3 where f(t.y) > {50} and s.x < 20",
+            |d| {
+                none()
+                    .f(d.n())
+                    .m(d.t(|t| f(t.y) > Some(d.percent(50))) + d.s(|s| s.x < 20))
+            },
+        ),
+        // References of one table, and keys of two tables.
+        case(
+            "select f(a.x), c.z from t a join s b on a.z = b.x join t c on b.y = c.x where c.y < 20",
+            |d| none().f(d.t_of_s(|a, b| a.z == b.x && d.t[b.y as usize].y < 20)),
+        ),
+        case(
+            "select f(a.x) from t a, s b, t c where a.z = b.x and a.y = c.x and b.y = c.z",
+            |d| none().f(d.t_of_s(|a, b| a.z == b.x && b.y == d.t[a.y as usize].z)),
+        ),
+        case(
+            "select m(s.y), t.y from s join t on s.x = t.z where t.x in (select x from s where z > 3)",
+            |d| {
+                let is_in = |t: &Row| d.s.get(t.x as usize).is_some_and(|s| s.z > 3);
+                none().m(d.s_of_t(|t, s| s.x == t.z && is_in(t)))
+            },
+        ),
+        // A view below a join that leaves rows to a predicate above it.
+        case(
+            "select a from v where x in (select x from s) or y < 3",
+            |d| none().f(d.t(|t| t.x < d.s.len() as i64 || t.y < 3)),
+        ),
+        case(
+            "select v.a from v left join s on v.x = s.x where s.x is null",
+            |d| none().f(d.t(|t| t.x >= d.s.len() as i64)),
+        ),
+        case(
+            "select v.a from s right join v on v.x = s.x where s.y > 3 or s.x is null",
+            |d| none().f(d.t(|t| d.s.get(t.x as usize).is_none_or(|s| s.y > 3))),
+        ),
+    ]
+}
