@@ -63,11 +63,17 @@ impl Step {
     }
 
     /// The same over what `substitute` puts in the place of columns.
-    fn rewritten(&self, substitute: impl Fn(&Expr) -> Result<Expr>) -> Result<Self> {
+    pub(super) fn rewritten(
+        &self,
+        mut substitute: impl FnMut(&Expr) -> Result<Expr>,
+    ) -> Result<Self> {
         Ok(match self {
             Self::Filter(predicate) => Self::Filter(substitute(predicate)?),
             Self::Call(call) => {
-                let exprs = call.exprs().map(substitute).collect::<Result<Vec<_>>>()?;
+                let exprs = call
+                    .exprs()
+                    .map(&mut substitute)
+                    .collect::<Result<Vec<_>>>()?;
                 Self::Call(call.with_exprs(&mut exprs.into_iter()))
             }
         })

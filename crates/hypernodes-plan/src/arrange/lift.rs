@@ -12,6 +12,7 @@ use datafusion_expr::{
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
+use super::lift_first::lift_first;
 use super::lift_join::{lift_join, lift_outer};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
@@ -31,6 +32,7 @@ pub(super) fn lift(
         LogicalPlan::Limit(limit) => lift_limit(limit)?,
         LogicalPlan::Window(window) => lift_window(window)?,
         LogicalPlan::Join(join) => lift_join(join, config)?,
+        LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config)?,
         LogicalPlan::Filter(filter) => lift_outer(filter, config)?,
         _ => None,
     };

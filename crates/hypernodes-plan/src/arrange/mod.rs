@@ -3,7 +3,7 @@
 //! Everything here works on [`Chain`](chain::Chain)s: a run of projections, aliases, filters
 //! and calls on a base, read as a list of steps over the base's columns.
 //!
-//! - [`lift`] and [`lift_join`]: calls that an operator does not need move above it, if it leaves
+//! - [`lift`], [`lift_first`] and [`lift_join`]: calls that an operator does not need move above it, if it leaves
 //!   fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
 //! - [`schedule`]: predicates on calls are tested by the cost of what they need;
@@ -12,10 +12,13 @@
 
 mod chain;
 mod lift;
+mod lift_first;
 mod lift_join;
 mod narrow;
 mod schedule;
 mod sides;
+
+pub(crate) use sides::marked;
 
 use std::sync::Arc;
 

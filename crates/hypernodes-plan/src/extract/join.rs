@@ -9,12 +9,14 @@ use datafusion_expr::{Expr, Join, LogicalPlan};
 use super::demand::{Demand, demands};
 use super::extracted::{Extracted, Known, Made, Query, replace};
 use super::operators::{extract, refuse};
+use crate::arrange::marked;
 use crate::join::joined_like;
 use crate::udf::NodeUdf;
 
 /// A key is made on its side, and so is a call in the rest of the condition that reads one side
-/// alone: whatever the kind of join, the condition then compares columns. A call that reads
-/// both sides is made above an inner join, and refused in any other.
+/// alone: whatever the kind of join, the condition then compares columns. Of a side that keeps the
+/// rows without a match, such a call is made for those with one, which a mark join finds. A call that
+/// reads both sides is made above an inner join, and refused in any other.
 pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracted> {
     let original = join.clone();
     let mut left = extract(Arc::unwrap_or_clone(join.left), query)?;
@@ -22,18 +24,54 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
     let (left_keys, right_keys): (Vec<_>, Vec<_>) = join.on.into_iter().unzip();
     let left_keys = left.materialise(left_keys, query)?;
     let right_keys = right.materialise(right_keys, query)?;
-    let on = std::iter::zip(left_keys, right_keys).collect();
+    let on: Vec<(Expr, Expr)> = std::iter::zip(left_keys, right_keys).collect();
 
     let conjuncts = join.filter.map(split_conjunction_owned).unwrap_or_default();
     let mut made = Made::new();
-    for side in [&mut left, &mut right] {
+    for is_left in [true, false] {
+        let (side, other) = match is_left {
+            true => (&mut left, &right),
+            false => (&mut right, &left),
+        };
         let schema = Arc::clone(side.plan.schema());
         let calls = demands(&conjuncts)?.into_iter();
-        let calls = calls.filter(|demand| reads_only(&demand.call, &schema));
-        let calls = calls.map(|Demand { call, guards }| {
+        let calls: Vec<Demand> = calls
+            .filter(|demand| reads_only(&demand.call, &schema))
+            .collect();
+        let is_new = |demand: &Demand| side.known.iter().all(|known| known.call != demand.call);
+        let mark = match keeps(original.join_type, is_left) && calls.iter().any(is_new) {
+            true => {
+                let free = conjuncts
+                    .iter()
+                    .filter(|conjunct| !NodeUdf::is_in(conjunct));
+                let free = conjunction(free.cloned());
+                let (left, right) = match is_left {
+                    true => (side.plan.clone(), other.plan.clone()),
+                    false => (other.plan.clone(), side.plan.clone()),
+                };
+                let lower = Join::try_new(
+                    Arc::new(left),
+                    Arc::new(right),
+                    on.clone(),
+                    free,
+                    original.join_type,
+                    original.join_constraint,
+                    original.null_equality,
+                    original.null_aware,
+                )?;
+                marked(&lower, is_left, query.config)?
+            }
+            false => None,
+        };
+        let mark = mark.map(|(plan, mark)| {
+            side.plan = plan;
+            Expr::Column(mark)
+        });
+        let calls = calls.into_iter().map(|Demand { call, guards }| {
             let tests = |guard: Vec<Expr>| {
                 let tests = guard.into_iter();
-                tests.filter(|test| reads_only(test, &schema)).collect()
+                let tests = tests.filter(|test| reads_only(test, &schema));
+                mark.iter().cloned().chain(tests).collect()
             };
             let guards = guards.into_iter().map(tests).collect();
             Demand { call, guards }
@@ -56,6 +94,16 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
         extracted.filter(conjunction(conjunct))?;
     }
     Ok(extracted)
+}
+
+/// Whether the join keeps the rows of a side that match nothing.
+fn keeps(kind: JoinType, is_left: bool) -> bool {
+    match kind {
+        JoinType::Left | JoinType::LeftAnti => is_left,
+        JoinType::Right | JoinType::RightAnti => !is_left,
+        JoinType::Full => true,
+        _ => false,
+    }
 }
 
 fn reads_only(expr: &Expr, schema: &DFSchema) -> bool {

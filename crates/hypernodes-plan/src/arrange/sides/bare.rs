@@ -75,12 +75,13 @@ fn bare_base(plan: &LogicalPlan) -> Result<Option<Bare>> {
 
 /// Of a semi join and an inner one, the conditions that read no call: these keep more rows. Of an
 /// outer join, only if the padded side is the same without its calls, or rows would be padded
-/// that are not.
+/// that are not. Of a mark join, what it keeps, without the mark.
 fn bare_join(join: &Join) -> Result<Option<Bare>> {
-    use JoinType::{Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
+    use JoinType::{Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightSemi};
     let (left, right) = (bare(&join.left)?, bare(&join.right)?);
     let (left, right) = match (join.join_type, left, right) {
         // The rows that an anti join drops are not known without its calls.
+        (LeftMark, Some(left), _) => return Ok(Some(left)),
         (LeftSemi | LeftAnti, Some(left), None) => return Ok(Some(left.inexact())),
         (RightSemi | RightAnti, None, Some(right)) => return Ok(Some(right.inexact())),
         (_, Some(left), Some(right)) => (left, right),

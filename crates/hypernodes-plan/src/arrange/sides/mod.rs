@@ -12,4 +12,5 @@ mod sink;
 
 pub(super) use reduce::reduce;
 pub(super) use reduction::Offer;
+pub(crate) use reduction::marked;
 pub(super) use sink::sink;

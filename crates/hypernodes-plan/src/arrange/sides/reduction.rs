@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{
-    Column, DFSchema, ExprSchema, JoinConstraint, JoinType, NullEquality, Result, TableReference,
+    Column, DFSchema, DataFusionError, ExprSchema, JoinConstraint, JoinType, NullEquality, Result,
+    TableReference,
 };
 use datafusion_expr::expr_fn::ident;
 use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{
-    Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, lit,
+    Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, Union, lit,
 };
 use datafusion_optimizer::OptimizerConfig;
 
@@ -152,10 +153,21 @@ impl Reduction {
         is_left: bool,
         config: &dyn OptimizerConfig,
     ) -> Result<Option<LogicalPlan>> {
-        let (side, _, on) = oriented(join, is_left);
+        let (side, _, _) = oriented(join, is_left);
         if !has_calls(side)? {
             return Ok(None);
         }
+        let by = Self::of(join, is_left, config)?;
+        by.map_or(Ok(None), |(by, conditions)| by.place(side, conditions))
+    }
+
+    /// By what a side is reduced, and the conditions over that.
+    fn of(
+        join: &Join,
+        is_left: bool,
+        config: &dyn OptimizerConfig,
+    ) -> Result<Option<(Self, Conditions)>> {
+        let (_, _, on) = oriented(join, is_left);
         let Some(Offer {
             other: plan,
             conditions,
@@ -182,7 +194,7 @@ impl Reduction {
             keys: LogicalPlan::SubqueryAlias(keys),
             null_equality: join.null_equality,
         };
-        reduction.place(side, conditions)
+        Ok(Some((reduction, conditions)))
     }
 
     /// Puts the semi join below the calls of `plan`, whose columns the conditions read.
@@ -255,6 +267,26 @@ impl Reduction {
                     LogicalPlan::Aggregate(aggregate)
                 }))
             }
+            LogicalPlan::Union(union) => {
+                let (mut arms, mut placed) = (Vec::new(), 0);
+                for arm in &union.inputs {
+                    let own = conditions.of_arm(plan, arm)?;
+                    let reduced = match has_calls(arm)? {
+                        true => self.place(arm, own)?,
+                        false if whole => self.semi(arm, own)?,
+                        false => None,
+                    };
+                    placed += usize::from(reduced.is_some());
+                    arms.push(reduced.map_or_else(|| Arc::clone(arm), Arc::new));
+                }
+                let is_placed = placed > 0 && (!whole || placed == arms.len());
+                Ok(is_placed.then(|| {
+                    LogicalPlan::Union(Union {
+                        inputs: arms,
+                        schema: Arc::clone(&union.schema),
+                    })
+                }))
+            }
             LogicalPlan::Join(join) => {
                 for is_left in [true, false] {
                     if let Some(placed) = self.place_on(join, is_left, conditions, whole)? {
@@ -305,19 +337,28 @@ impl Reduction {
         if self.is_done(plan, &conditions)? {
             return Ok(None);
         }
+        self.joined(plan, conditions, JoinType::LeftSemi).map(Some)
+    }
+
+    fn joined(
+        &self,
+        plan: &LogicalPlan,
+        conditions: Conditions,
+        kind: JoinType,
+    ) -> Result<LogicalPlan> {
         let kept = conditions.keys(&self.keys).into_iter().map(Expr::Column);
         let keys = Projection::try_new(kept.collect(), Arc::new(self.keys.clone()))?;
-        let semi = Join::try_new(
+        let joined = Join::try_new(
             Arc::new(plan.clone()),
             Arc::new(LogicalPlan::Projection(keys)),
             conditions.on,
             conjunction(conditions.filter),
-            JoinType::LeftSemi,
+            kind,
             JoinConstraint::On,
             self.null_equality,
             false,
         )?;
-        Ok(Some(LogicalPlan::Join(semi)))
+        Ok(LogicalPlan::Join(joined))
     }
 
     /// Whether a semi join by the same stands there already.
@@ -340,11 +381,41 @@ impl Reduction {
                     open.push(&join.left);
                 }
                 LogicalPlan::Join(join) => open.extend([join.left.as_ref(), join.right.as_ref()]),
+                LogicalPlan::Union(union) => {
+                    let mut arms = union.inputs.iter();
+                    let is_done = arms.try_fold(true, |all, arm| {
+                        Ok::<_, DataFusionError>(
+                            all && self.is_done(arm, &conditions.of_arm(plan, arm)?)?,
+                        )
+                    })?;
+                    if is_done {
+                        return Ok(true);
+                    }
+                }
                 _ => {}
             }
         }
         Ok(false)
     }
+}
+
+/// A side with a column that tells whether the join's keys and call-free conditions are met
+/// by some row of the other side, or by more; `None` if that is not known without calls.
+pub(crate) fn marked(
+    join: &Join,
+    is_left: bool,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<(LogicalPlan, Column)>> {
+    let (side, _, on) = oriented(join, is_left);
+    let Some((by, conditions)) = Reduction::of(join, is_left, config)? else {
+        return Ok(None);
+    };
+    if on.is_empty() || join.null_aware {
+        return Ok(None);
+    }
+    let marked = by.joined(side, conditions, JoinType::LeftMark)?;
+    let mark = marked.schema().columns().pop();
+    Ok(mark.map(|mark| (marked, mark)))
 }
 
 impl Conditions {
@@ -455,6 +526,28 @@ impl Conditions {
         let on: Vec<(Expr, Expr)> = on.collect();
         let filter = Vec::new();
         (!on.is_empty()).then_some(Self { on, filter })
+    }
+
+    /// The same of an arm of a union.
+    fn of_arm(&self, union: &LogicalPlan, arm: &LogicalPlan) -> Result<Self> {
+        let (upper, lower) = (union.schema().columns(), arm.schema().columns());
+        let moved = |expr: &Expr| {
+            let moved = expr.clone().transform_up(|part| match &part {
+                Expr::Column(column) => {
+                    let place = upper.iter().position(|known| known == column);
+                    let own = place.and_then(|place| lower.get(place));
+                    Ok(Transformed::yes(own.cloned().map_or(part, Expr::Column)))
+                }
+                _ => Ok(Transformed::no(part)),
+            });
+            moved.map(|moved| moved.data)
+        };
+        let on = self.on.iter();
+        let on = on.map(|(own, key)| Ok((moved(own)?, key.clone())));
+        Ok(Self {
+            on: on.collect::<Result<_>>()?,
+            filter: self.filter.iter().map(moved).collect::<Result<_>>()?,
+        })
     }
 
     /// Those that read nothing but the side, beside the keys.

@@ -101,5 +101,70 @@ pub(super) fn shared() -> Vec<Case> {
             "select v.a from s right join v on v.x = s.x where s.y > 3 or s.x is null",
             |d| none().f(d.t(|t| d.s.get(t.x as usize).is_none_or(|s| s.y > 3))),
         ),
+        // A condition that calls, of a side that keeps rows without a match: those with one.
+        case(
+            "select x from t where not exists (select 1 from s where s.x = t.x and f(t.y) > 3)",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select t.x, s.y from t left join s on t.x = s.x and f(t.x) > s.y",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select t.x, f(t.x), s.y from t left join s on t.x = s.x and f(t.x) > 3",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select t.x, s.y from t full join s on t.x = s.y and f(t.y) > 3 and m(s.y) > 2",
+            |d| {
+                none()
+                    .f(d.t_of_s(|t, s| t.x == s.y))
+                    .m(d.s_of_t(|t, s| t.x == s.y))
+            },
+        ),
+        case(
+            "select t.x, s.y from s right join (select x, g(z) b from t) t on t.x = s.x and s.y > 3 and f(t.b) > 3",
+            |d| {
+                let matched = d.s(|s| s.y > 3);
+                none().g(matched).f(matched)
+            },
+        ),
+        // Arms of a union.
+        case(
+            "select u.a from (select x, f(x) a from t union all select x, g(x) from s) u join (select y from s where y < 5) k on u.x = k.y",
+            |d| {
+                let is_key = |x: i64| d.s.iter().any(|s| s.y < 5 && s.y == x);
+                none().f(d.t(|t| is_key(t.x))).g(d.s(|s| is_key(s.x)))
+            },
+        ),
+        case(
+            "select u.a, f(u.x) from (select x, f(x) a from t union all select x, g(x) from s) u join (select y from s where y < 5) k on u.x = k.y",
+            |d| {
+                let is_key = |x: i64| d.s.iter().any(|s| s.y < 5 && s.y == x);
+                let (t, s) = (d.t(|t| is_key(t.x)), d.s(|s| is_key(s.x)));
+                none().f(2 * t + s).g(s)
+            },
+        ),
+        // The first rows of groups.
+        case(
+            "select distinct on (z) z, f(x) from t order by z, y",
+            |_| none().f(100),
+        ),
+        case(
+            "select distinct on (m(z)) x, f(x) from t order by m(z), y desc",
+            |d| none().m(d.n()).f(7),
+        ),
+        case(
+            "select distinct on (z) z, f(x) from t where g(y) > {20} order by z, y limit 5",
+            |d| none().g(d.n()).f(5),
+        ),
+        case(
+            "select z, first_value(f(x) order by y), last_value(h(x, y, z) order by y desc), sum(g(x)) from t group by z",
+            |d| none().f(100).h(100).g(d.n()),
+        ),
+        case(
+            "select z, first_value(f(x) order by y), max(f(x)) from t group by z",
+            |d| none().f(d.n()),
+        ),
     ]
 }

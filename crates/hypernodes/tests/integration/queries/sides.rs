@@ -50,10 +50,9 @@ pub(super) fn sides() -> Vec<Case> {
             "select t.x, f(s.y), g(t.y) from t full join s on t.z = s.x",
             |d| none().f(d.k()).g(d.n()),
         ),
-        // Of a side that is padded, rows that match nothing are called for too.
         case(
             "select t.x, s.x from s right join t on s.x = t.z and f(t.y) > 5 where t.y < {40}",
-            |d| none().f(d.t(|t| t.y < d.percent(40))),
+            |d| none().f(d.t(|t| t.y < d.percent(40) && d.any_s(|s| s.x == t.z))),
         ),
         case(
             "select s.x, v.a from s left join v on s.x = v.x and s.y > 3",

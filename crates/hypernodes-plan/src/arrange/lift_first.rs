@@ -1,0 +1,176 @@
+//! Of the first row of each group, calls are made above the groups.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column, Result};
+use datafusion_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion_optimizer::OptimizerConfig;
+
+use super::chain::{Chain, Step, named, names, owned, stack};
+
+/// An aggregate that gives the first or the last row's value of a group.
+#[derive(Clone, Copy)]
+struct First<'a>(&'a AggregateFunction);
+
+impl<'a> First<'a> {
+    fn of(expr: &'a Expr) -> Option<Self> {
+        let expr = match expr {
+            Expr::Alias(alias) => &*alias.expr,
+            expr => expr,
+        };
+        let Expr::AggregateFunction(function) = expr else {
+            return None;
+        };
+        let params = &function.params;
+        let is_first = matches!(function.func.name(), "first_value" | "last_value")
+            && matches!(params.args[..], [_])
+            && params.filter.is_none()
+            && params.null_treatment != Some(NullTreatment::IgnoreNulls);
+        is_first.then_some(Self(function))
+    }
+
+    fn order(self) -> impl Iterator<Item = &'a Expr> {
+        self.0.params.order_by.iter().map(|key| &key.expr)
+    }
+
+    fn is_of_same_row(self, other: Self) -> bool {
+        self.0.func == other.0.func && self.0.params.order_by == other.0.params.order_by
+    }
+
+    fn with_arg(self, arg: Column) -> Expr {
+        let mut function = self.0.clone();
+        function.params.args = vec![Expr::Column(arg)];
+        Expr::AggregateFunction(function)
+    }
+}
+
+/// Moves calls that only `first_value` or `last_value` reads above the aggregate, where they read
+/// that row's columns: `DISTINCT ON` is an aggregate of these.
+pub(super) fn lift_first(
+    aggregate: &Aggregate,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
+    let is_set = |group: &Expr| matches!(group, Expr::GroupingSet(_));
+    if aggregate.group_expr.is_empty() || aggregate.group_expr.iter().any(is_set) {
+        return Ok(None);
+    }
+    let mut tried: Vec<First<'_>> = Vec::new();
+    for first in aggregate.aggr_expr.iter().filter_map(First::of) {
+        if tried.iter().any(|tried| tried.is_of_same_row(first)) {
+            continue;
+        }
+        if let Some(lifted) = lift_row(aggregate, first, config)? {
+            return Ok(Some(lifted));
+        }
+        tried.push(first);
+    }
+    Ok(None)
+}
+
+/// The same for the aggregates that give a value of one row.
+fn lift_row(
+    aggregate: &Aggregate,
+    row: First<'_>,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(&aggregate.input)?;
+    let schema = aggregate.input.schema();
+    let mut needs = HashSet::new();
+    for step in chain.steps.iter().filter(|step| step.is_filter()) {
+        needs.extend(step.reads());
+    }
+    // The arguments of those of the row; whatever else is read stays below.
+    let mut args = Vec::with_capacity(aggregate.aggr_expr.len());
+    let mut reads = aggregate.group_expr.iter().collect::<Vec<_>>();
+    for expr in &aggregate.aggr_expr {
+        let first = First::of(expr).filter(|first| first.is_of_same_row(row));
+        match first {
+            Some(first) => reads.extend(first.order()),
+            None => reads.push(expr),
+        }
+        let arg = first.map(|first| chain.over_base(&first.0.params.args[0], schema));
+        args.push(arg.transpose()?);
+    }
+    for expr in reads {
+        needs.extend(owned(&chain.over_base(expr, schema)?));
+    }
+    let below = chain.needed(needs);
+    for arg in &mut args {
+        *arg = arg
+            .take()
+            .filter(|arg| !chain.needed(owned(arg)).is_subset(&below));
+    }
+    let calls = chain.needed(args.iter().flatten().flat_map(owned));
+    let (above, kept): (Vec<_>, Vec<_>) = chain
+        .steps
+        .into_iter()
+        .enumerate()
+        .partition(|(index, _)| calls.contains(index) && !below.contains(index));
+    let [above, kept] = [above, kept].map(|steps| steps.into_iter().map(|(_, step)| step));
+    let above: Vec<Step> = above.collect();
+    let is_repeatable = |step: &Step| match step {
+        Step::Call(call) => call.is_repeatable(),
+        Step::Filter(_) => false,
+    };
+    if above.is_empty() || !above.iter().all(is_repeatable) {
+        return Ok(None);
+    }
+
+    let makes: HashSet<Column> = above.iter().flat_map(Step::makes).collect();
+    // Columns that are read above, and their names below the aggregate and above it.
+    let mut read: Vec<(Column, [String; 2])> = Vec::new();
+    let mut at_first = |expr: &Expr| {
+        let moved = expr.clone().transform_up(|part| match part {
+            Expr::Column(column) if !makes.contains(&column) => {
+                let known = read.iter().position(|(known, _)| *known == column);
+                let place = known.unwrap_or_else(|| {
+                    let name = || config.alias_generator().next("__hn_first");
+                    read.push((column, [name(), name()]));
+                    read.len() - 1
+                });
+                let column = Column::new_unqualified(&read[place].1[1]);
+                Ok(Transformed::yes(Expr::Column(column)))
+            }
+            other => Ok(Transformed::no(other)),
+        });
+        moved.map(|moved| moved.data)
+    };
+    let mut steps = Vec::with_capacity(above.len());
+    for step in &above {
+        steps.push(step.rewritten(&mut at_first)?);
+    }
+    for arg in args.iter_mut().flatten() {
+        *arg = at_first(arg)?;
+    }
+
+    let passed = std::iter::zip(&chain.columns, names(schema));
+    let passed = passed.filter(|(expr, _)| owned(expr).is_disjoint(&makes));
+    let hidden = read
+        .iter()
+        .map(|(column, [name, _])| (Expr::Column(column.clone()), (None, name.as_str())));
+    let (columns, below): (Vec<Expr>, Vec<_>) = passed
+        .map(|(expr, name)| (expr.clone(), name))
+        .chain(hidden)
+        .unzip();
+    let input = named(stack(chain.base, kept)?, columns, below)?;
+    let others = std::iter::zip(&aggregate.aggr_expr, &args).filter(|(_, arg)| arg.is_none());
+    let others = others.map(|(expr, _)| expr.clone());
+    let of_row = read.iter().map(|(_, [below, above])| {
+        let below = Column::new_unqualified(below);
+        row.with_arg(below).alias(above)
+    });
+    let made = others.chain(of_row).collect();
+    let lower = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), made)?;
+    let fields = lower.schema.columns().into_iter().map(Expr::Column);
+    let mut fields = fields.collect::<Vec<_>>().into_iter();
+    let width = aggregate.group_expr.len();
+    let mut columns: Vec<Expr> = fields.by_ref().take(width).collect();
+    for arg in args {
+        columns.extend(arg.or_else(|| fields.next()));
+    }
+    let upper = stack(LogicalPlan::Aggregate(lower), steps)?;
+    named(upper, columns, names(&aggregate.schema)).map(Some)
+}
