@@ -6,7 +6,7 @@
 //!                 \------ the rows, and which call each waits for -------/
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -23,6 +23,7 @@ use datafusion_execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 use futures::{Stream, StreamExt};
+use hashbrown::HashMap;
 use hypernodes_graph::{Error, ErrorKind, conform};
 use hypernodes_plan::to_datafusion;
 use parking_lot::Mutex;
