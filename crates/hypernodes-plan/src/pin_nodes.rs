@@ -127,14 +127,16 @@ fn pin_filter(filter: Filter, config: &dyn OptimizerConfig) -> Result<Transforme
     let (pinned, free): (Vec<Expr>, Vec<Expr>) = conjuncts.into_iter().partition(|conjunct| {
         is_pinned(conjunct) && !sides.is_some_and(|(left, right)| is_key(conjunct, left, right))
     });
-    if pinned.is_empty() {
+    let (compared, free): (Vec<Expr>, Vec<Expr>) = free.into_iter().partition(is_compared);
+    if pinned.is_empty() && compared.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Filter(filter)));
     }
     let mut builder = LogicalPlanBuilder::from(filter.input);
     if let Some(free) = conjunction(free) {
         builder = builder.filter(free)?;
     }
-    pin(builder, pinned, config).map(Transformed::yes)
+    let builder = LogicalPlanBuilder::new(pin(builder, pinned, config)?);
+    compare(builder, compared, config).map(Transformed::yes)
 }
 
 fn pin_join(mut join: Join, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
@@ -169,6 +171,45 @@ fn pin(
             .project(columns.clone())?;
     }
     builder.build()
+}
+
+/// The calls of the conjuncts become columns, which the subqueries are compared with.
+fn compare(
+    mut builder: LogicalPlanBuilder,
+    compared: Vec<Expr>,
+    config: &dyn OptimizerConfig,
+) -> Result<LogicalPlan> {
+    let columns = builder.schema().iter().map(Column::from);
+    let columns: Vec<Expr> = columns.map(Expr::Column).collect();
+    for conjunct in compared {
+        let mut pins = Vec::new();
+        let pinned = conjunct.transform_down(|part| {
+            if NodeUdf::called_by(&part).is_none() {
+                return Ok(Transformed::no(part));
+            }
+            let name = config.alias_generator().next(PIN);
+            pins.push(part.alias(&name));
+            let pin = Expr::Column(Column::new_unqualified(name));
+            Ok(Transformed::new(pin, true, TreeNodeRecursion::Jump))
+        })?;
+        builder = builder
+            .project(columns.iter().cloned().chain(pins))?
+            .filter(pinned.data)?
+            .project(columns.clone())?;
+    }
+    builder.build()
+}
+
+/// Whether the conjunct compares a call with scalar subqueries: it would be inferred for the rows
+/// that these read, too.
+fn is_compared(conjunct: &Expr) -> bool {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = conjunct else {
+        return false;
+    };
+    let is_subquery = |expr: &Expr| matches!(expr, Expr::ScalarSubquery(_));
+    let is_call = |expr: &Expr| NodeUdf::called_by(expr).is_some() && is_pinned(expr);
+    op.supports_propagation()
+        && ((is_call(left) && is_subquery(right)) || (is_subquery(left) && is_call(right)))
 }
 
 fn is_pinned(conjunct: &Expr) -> bool {

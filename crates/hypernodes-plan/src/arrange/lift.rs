@@ -25,11 +25,11 @@ pub(super) fn lift(
     config: &dyn OptimizerConfig,
 ) -> Result<Transformed<LogicalPlan>> {
     let lifted = match &plan {
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => match lift_sort(sort, config)? {
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => match lift_sort(sort, None, config)? {
             None => sort_arms(sort)?,
             lifted => lifted,
         },
-        LogicalPlan::Limit(limit) => lift_limit(limit)?,
+        LogicalPlan::Limit(limit) => lift_limit(limit, config)?,
         LogicalPlan::Window(window) => lift_window(window)?,
         LogicalPlan::Join(join) => lift_join(join, config)?,
         LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config)?,
@@ -86,7 +86,12 @@ pub(super) fn split(
     }))
 }
 
-fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
+/// With a limit right above the sort, it stays there.
+fn lift_sort(
+    sort: &Sort,
+    limit: Option<&Limit>,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&sort.input)?;
     if is_cut(&chain.base, sort) || !chain.has_calls() {
         return Ok(None);
@@ -113,6 +118,13 @@ fn lift_sort(sort: &Sort, config: &dyn OptimizerConfig) -> Result<Option<Logical
         input: Arc::new(below),
         fetch: sort.fetch,
     });
+    let lower = match limit {
+        Some(limit) => LogicalPlan::Limit(Limit {
+            input: Arc::new(lower),
+            ..limit.clone()
+        }),
+        None => lower,
+    };
     let upper = stack(lower, above.into_iter().map(Step::keeping_order))?;
     if columns
         .iter()
@@ -214,8 +226,16 @@ fn sorted_again(
     named(sorted, kept.collect::<Vec<_>>(), names(schema))
 }
 
-fn lift_limit(limit: &Limit) -> Result<Option<LogicalPlan>> {
+fn lift_limit(limit: &Limit, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&limit.input)?;
+    // With an offset alone, the sort keeps all rows, and the limit drops the first.
+    if let LogicalPlan::Sort(sort) = &chain.base
+        && sort.fetch.is_none()
+        && chain.steps.is_empty()
+        && let Some(cut) = lift_sort(sort, Some(limit), config)?
+    {
+        return named(cut, chain.columns, names(limit.input.schema())).map(Some);
+    }
     // DataFusion puts another below a call, or on the arm of a union, each time it looks.
     if !chain.steps.iter().any(Step::is_filter) && is_as_short(&chain.base, limit)? {
         return Ok(Some(LogicalPlan::clone(&limit.input)));

@@ -7,8 +7,8 @@ use datafusion_common::{Column, Result};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
-    Aggregate, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SubqueryAlias,
-    Window,
+    Aggregate, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Partitioning, Projection, Sort,
+    SubqueryAlias, Window,
 };
 use hypernodes_graph::{Error, ErrorKind};
 
@@ -43,6 +43,22 @@ pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extrac
             let Extracted { plan, known } = extract(Arc::unwrap_or_clone(limit.input), query)?;
             limit.input = Arc::new(plan);
             let plan = LogicalPlan::Limit(limit);
+            Ok(Extracted { plan, known })
+        }
+        LogicalPlan::Repartition(mut repartition) => {
+            let input = Arc::unwrap_or_clone(repartition.input);
+            let mut input = extract(input, query)?;
+            repartition.partitioning_scheme = match repartition.partitioning_scheme {
+                Partitioning::Hash(keys, count) => {
+                    Partitioning::Hash(input.materialise(keys, query)?, count)
+                }
+                Partitioning::DistributeBy(keys) => {
+                    Partitioning::DistributeBy(input.materialise(keys, query)?)
+                }
+                other => other,
+            };
+            repartition.input = Arc::new(input.plan);
+            let (plan, known) = (LogicalPlan::Repartition(repartition), input.known);
             Ok(Extracted { plan, known })
         }
         other => {

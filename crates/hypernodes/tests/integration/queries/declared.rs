@@ -118,6 +118,29 @@ async fn calls_of_volatile_arguments_are_not_one() {
     }
 }
 
+/// Of two evaluations, which differ, a row would have to be kept by both.
+#[tokio::test]
+async fn what_is_volatile_in_a_side_is_evaluated_once() {
+    let context = context().await;
+    context
+        .register_nodes([next("f", &Count::default())])
+        .expect("a free name");
+    let rows = "CREATE TABLE r AS SELECT value AS x FROM generate_series(1, 4000)";
+    text(&context, rows).await;
+    let coin = "CAST(round(random()) AS BIGINT)";
+    for query in [
+        format!(
+            "SELECT max(c) > 1500 FROM (SELECT {coin} AS k, count(f(x)) AS c FROM r GROUP BY 1) q JOIN (VALUES (0)) o(k) ON q.k = o.k"
+        ),
+        format!(
+            "SELECT count(*) > 1500 FROM (SELECT x, f(x) a FROM r) v JOIN (SELECT q.x FROM (SELECT x, f(x) b FROM r) q JOIN r s ON q.x * {coin} = s.x WHERE b > 0) w ON v.x = w.x WHERE v.a > 0"
+        ),
+    ] {
+        let rows = text(&context, &query).await;
+        assert!(rows.contains("| true"), "{query}\n{rows}");
+    }
+}
+
 #[tokio::test]
 async fn the_cheaper_of_two_predicates_is_tested_first_however_they_are_written() {
     let (cheap, dear) = (Count::default(), Count::default());

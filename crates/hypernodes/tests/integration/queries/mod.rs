@@ -6,6 +6,7 @@ mod declared;
 mod fixture;
 mod logic;
 mod matrix;
+mod once_per;
 mod plans;
 mod reports;
 mod shared;

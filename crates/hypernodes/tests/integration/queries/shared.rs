@@ -166,5 +166,34 @@ pub(super) fn shared() -> Vec<Case> {
             "select z, first_value(f(x) order by y), max(f(x)) from t group by z",
             |d| none().f(d.n()),
         ),
+        // What a subquery is compared with.
+        case(
+            "select x, m(x) from t where m(x) > (select min(y) from s where s.x = t.x)",
+            |d| none().m(d.k()),
+        ),
+        // An offset alone.
+        case("select f(x), x from t order by x offset 190", |d| {
+            none().f(d.n() - 190)
+        }),
+        case(
+            "select f(x) + 1, x from t where g(y) > {30} order by y desc offset 40",
+            |d| {
+                let passing = d.t(|t| g(t.y) > d.percent(30));
+                none().g(d.n()).f(passing - 40)
+            },
+        ),
+        // Correlated aggregates.
+        case(
+            "select x, (select count(*) from s where s.x = m(t.x)) c from t",
+            |d| none().m(d.n()),
+        ),
+        case(
+            "select x, (select count(f(y)) from s where s.x = t.z) c from t where x < {25}",
+            |d| none().f(d.s_of_t(|t, s| t.z == s.x && t.x < d.percent(25))),
+        ),
+        case(
+            "select t.x, q.a from t left join lateral (select f(s.y) a from s where s.x = t.z) q on true",
+            |d| none().f(d.s_of_t(|t, s| t.z == s.x)),
+        ),
     ]
 }

@@ -232,5 +232,14 @@ pub(super) fn sides() -> Vec<Case> {
             "select t.x, s.x from t join s on f(t.x) = s.x and t.y < s.y",
             |d| none().f(d.n()),
         ),
+        // An anti join keeps the rows without a match, and what is unknown of a null keeps none.
+        case(
+            "select x from t where x not in (select case when x = 5 then null else x end from s where f(y) > -1)",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select v.x, v.a from v where not exists (select 1 from s where s.x = v.x)",
+            |d| none().f(d.t(|t| t.x >= d.s.len() as i64)),
+        ),
     ]
 }
