@@ -60,15 +60,27 @@ struct Lane {
     call: PhysicalCall,
     permits: PollSemaphore,
     meters: Meters,
+    /// Whether it waits for a permit.
+    is_queued: bool,
     /// Rows that were called for, or skipped.
     issued: u64,
 }
 
 impl Lane {
     fn permit(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
-        match self.permits.poll_acquire(cx) {
+        let permit = self.permits.poll_acquire(cx);
+        self.is_queued = permit.is_pending();
+        match permit {
             Poll::Ready(permit) => permit,
             Poll::Pending => None,
+        }
+    }
+
+    /// Gives up its place in the queue for permits. One that came meanwhile would be held for as
+    /// long as nobody polls, and whoever reads this partition may wait for another that needs it.
+    fn leave_queue(&mut self) {
+        if std::mem::take(&mut self.is_queued) {
+            self.permits = PollSemaphore::new(self.permits.clone_inner());
         }
     }
 }
@@ -115,6 +127,7 @@ impl NodeStream {
             permits: PollSemaphore::new(Arc::clone(&call.gate.permits)),
             meters: Meters::new(setting.metrics, call.bound.node.name(), setting.partition),
             call: call.clone(),
+            is_queued: false,
             issued: 0,
         });
         Self {
@@ -460,6 +473,7 @@ impl Stream for NodeStream {
             return Poll::Ready(None);
         }
         let next = ready!(self.poll_step(cx));
+        self.lanes.iter_mut().for_each(Lane::leave_queue);
         if matches!(next, Some(Err(_)) | None) {
             self.stop();
         }

@@ -251,3 +251,42 @@ async fn a_full_memory_pool_slows_reading_and_fails_only_if_nothing_can_be_freed
     assert!(frame(700).await?.is_err(), "not even one batch");
     Ok(())
 }
+
+/// Both partitions need the one permit, and the reader of one waits for the other.
+#[tokio::test]
+async fn a_partition_that_is_not_read_keeps_no_other_from_its_permits() -> Result<()> {
+    let [row, later, whole] = kinds(&Peak::default());
+    let workers = Settings {
+        max_workers: Some(1),
+        ..Settings::default()
+    };
+    let in_flight = Settings {
+        max_in_flight: Some(1),
+        ..Settings::default()
+    };
+    for (node, settings) in [(row, workers), (later, in_flight), (whole, workers)] {
+        let config = SessionConfig::new()
+            .with_batch_size(1)
+            .with_target_partitions(2);
+        let context = SessionContext::new_with_config(config).with_hypernodes()?;
+        let half = "SELECT value AS x FROM generate_series(0, 19)";
+        let table = context
+            .sql(&format!("{half} UNION ALL {half}"))
+            .await
+            .expect("a table");
+        let pipeline = Pipeline::new([node.with_settings(settings)])?;
+        let frame = table.apply(&pipeline)?;
+        let plan = frame.create_physical_plan().await.expect("a plan");
+        let context = context.task_ctx();
+        let of = |partition| plan.execute(partition, Arc::clone(&context));
+        let (mut one, mut other) = (of(0).expect("a stream"), of(1).expect("a stream"));
+        let first = one.next().await.expect("a row");
+        assert_eq!(first.expect("no error").num_rows(), 1);
+        let mut rows = 0;
+        while let Some(batch) = other.next().await {
+            rows += batch.expect("no error").num_rows();
+        }
+        assert_eq!(rows, 20);
+    }
+    Ok(())
+}
