@@ -17,7 +17,7 @@ const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
 /// threads, so that the other nodes of a pipeline have some too.
 const MAX_WAITING: usize = 192;
 /// Rows of a batch, as far as one can tell before it comes.
-const BATCH: usize = 8192;
+pub(super) const BATCH: usize = 8192;
 /// Rows that are read ahead for calls of many rows.
 const MAX_WINDOW: usize = 4 * BATCH;
 /// Work that is worth a switch of threads.

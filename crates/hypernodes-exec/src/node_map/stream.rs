@@ -33,6 +33,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSemaphore;
 
 use super::exec::Setting;
+use super::gate::BATCH;
 use super::held::{Cells, Held, Made, array_bytes, bytes};
 use super::meters::Meters;
 use super::physical_call::PhysicalCall;
@@ -42,8 +43,10 @@ use crate::call::{failed, panicked};
 use crate::clock::Lap;
 use crate::runtime::Runtime;
 
-/// Rows held for order's sake, in windows.
+/// Rows held for order's sake, in windows; and rows that may be held in any case, so that a slow
+/// row of one batch does not keep the next two from being called for.
 const REORDER_WINDOWS: usize = 4;
+const REORDER_ROWS: usize = 3 * BATCH;
 
 /// What ended: rows of a call of a batch.
 pub(super) struct Done {
@@ -225,7 +228,8 @@ impl NodeStream {
         let window = window.min(self.window.room(self.rows_read));
         let waiting: usize = self.queue.iter().map(Held::waiting).sum();
         let held = self.queue.iter().map(|held| held.len() - held.emitted);
-        waiting < window && held.sum::<usize>() < REORDER_WINDOWS * window
+        let bound = REORDER_ROWS.max(REORDER_WINDOWS * window);
+        waiting < window && held.sum::<usize>() < bound
     }
 
     /// `false` when the input has ended.
