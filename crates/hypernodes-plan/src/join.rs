@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{Dependency, NullEquality, Result};
 use datafusion_expr::{Expr, Join, LogicalPlan};
 
@@ -30,6 +31,11 @@ pub(crate) fn joined_like(
 /// Whether the other side's keys tell its rows apart, so that no row is joined to two of them.
 pub(crate) fn joins_once(join: &Join, is_left: bool) -> bool {
     let other = if is_left { &join.right } else { &join.left };
+    // DataFusion lets a key pass through `unnest`, which repeats it.
+    let is_unnest = |plan: &LogicalPlan| Ok(matches!(plan, LogicalPlan::Unnest(_)));
+    if other.exists(is_unnest).unwrap_or(true) {
+        return false;
+    }
     let keys = join
         .on
         .iter()

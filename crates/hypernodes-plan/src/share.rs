@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::UInt64Array;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Column, DFSchema, JoinType, Result};
 use datafusion_expr::{
     ColumnarValue, Expr, Extension, Filter, Join, LogicalPlan, Projection, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, SubqueryAlias, UserDefinedLogicalNodeCore, Volatility,
-    Window,
+    ScalarUDF, ScalarUDFImpl, Signature, SubqueryAlias, Union, Unnest, UserDefinedLogicalNodeCore,
+    Volatility, Window,
 };
 
 use crate::extract::is_repeatable;
@@ -155,6 +155,8 @@ impl Numbering {
                 let window = Window::try_new(window.window_expr.clone(), Arc::new(input))?;
                 Ok(LogicalPlan::Window(window))
             }),
+            LogicalPlan::Union(union) => self.below_union(union, columns),
+            LogicalPlan::Unnest(unnest) => self.below_unnest(unnest, plan, columns),
             other => match NodeMap::of(other) {
                 Some(map) => self.below_calls(map, columns),
                 None => Ok(None),
@@ -262,6 +264,68 @@ impl Numbering {
         Ok(None)
     }
 
+    /// Rows of all arms are numbered, if a join of one repeats its rows.
+    fn below_union(&mut self, union: &Union, wanted: &HashSet<Column>) -> Result<Option<Numbered>> {
+        let upper = union.schema.columns();
+        let (mut arms, mut repeats) = (Vec::with_capacity(union.inputs.len()), false);
+        for arm in &union.inputs {
+            let own = std::iter::zip(&upper, arm.schema().columns());
+            let own = own.filter(|(column, _)| wanted.contains(column));
+            let own = own.map(|(_, own)| own).collect();
+            let numbered = self.below_joins(arm, &own)?;
+            repeats |= numbered.is_some();
+            arms.push(numbered.map_or_else(|| self.number(arm), Ok)?);
+        }
+        if !repeats {
+            return Ok(None);
+        }
+        let name = self.next_name();
+        let arms = std::iter::zip(&union.inputs, arms).map(|(arm, (numbered, row))| {
+            let kept = arm.schema().columns().into_iter().map(Expr::Column);
+            let row = Expr::Column(row).alias(&name);
+            let arm = Projection::try_new(kept.chain([row]).collect(), Arc::new(numbered))?;
+            Ok(Arc::new(LogicalPlan::Projection(arm)))
+        });
+        let inputs = arms.collect::<Result<Vec<_>>>()?;
+        let fields = union.schema.iter();
+        let fields = fields.map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
+        let row = Arc::new(Field::new(&name, DataType::UInt64, true));
+        let fields = fields.chain([(None, row)]).collect();
+        let schema = DFSchema::new_with_metadata(fields, union.schema.metadata().clone())?;
+        let schema = Arc::new(schema);
+        let union = LogicalPlan::Union(Union { inputs, schema });
+        Ok(Some((union, Column::new_unqualified(name))))
+    }
+
+    /// A row comes once for each item of its lists.
+    fn below_unnest(
+        &mut self,
+        unnest: &Unnest,
+        plan: &LogicalPlan,
+        wanted: &HashSet<Column>,
+    ) -> Result<Option<Numbered>> {
+        let input = &unnest.input;
+        let is_passed = |column: &Column| {
+            input.schema().maybe_index_of_column(column).is_some()
+                && !unnest.exec_columns.contains(column)
+        };
+        if !wanted.iter().all(is_passed) {
+            return Ok(None);
+        }
+        let (numbered, row) = match self.below_joins(input, wanted)? {
+            Some(numbered) => numbered,
+            None => self.number(input)?,
+        };
+        let unnested = plan.with_new_exprs(plan.expressions(), vec![numbered])?;
+        Ok(Some((unnested, row)))
+    }
+
+    fn next_name(&mut self) -> String {
+        let name = format!("__hn_row_{}", self.numbered);
+        self.numbered += 1;
+        name
+    }
+
     /// The plan with a number for each of its rows.
     fn number(&mut self, plan: &LogicalPlan) -> Result<Numbered> {
         if let LogicalPlan::Projection(projection) = plan
@@ -270,8 +334,7 @@ impl Numbering {
         {
             return Ok((plan.clone(), Column::new_unqualified(&last.name)));
         }
-        let name = format!("__hn_row_{}", self.numbered);
-        self.numbered += 1;
+        let name = self.next_name();
         let kept = plan.schema().columns().into_iter().map(Expr::Column);
         let row = self.row_id.call(Vec::new()).alias(&name);
         let exprs = kept.chain([row]).collect();

@@ -13,7 +13,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift_first::lift_first;
-use super::lift_join::{lift_join, lift_outer};
+use super::lift_join::{lift_join, lift_to_filter};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
 /// them, if the operator does not need what they make.
@@ -33,7 +33,7 @@ pub(super) fn lift(
         LogicalPlan::Window(window) => lift_window(window)?,
         LogicalPlan::Join(join) => lift_join(join, config)?,
         LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config)?,
-        LogicalPlan::Filter(filter) => lift_outer(filter, config)?,
+        LogicalPlan::Filter(filter) => lift_to_filter(filter, config)?,
         _ => None,
     };
     Ok(match lifted {

@@ -20,14 +20,14 @@ use crate::total::is_total;
 pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
     use JoinType::{Inner, LeftAnti, LeftMark, LeftSemi, RightAnti, RightSemi};
     match join.join_type {
-        LeftSemi | LeftAnti | LeftMark => lift_side(join, true, config),
-        RightSemi | RightAnti => lift_side(join, false, config),
+        LeftSemi | LeftAnti | LeftMark => lift_side(join, true, false, config),
+        RightSemi | RightAnti => lift_side(join, false, false, config),
         Inner => {
             // The left one's stand below the right one's then, as they were written.
             for is_left in [false, true] {
                 let is_open = !Offer::of(join, is_left)?.is_some_and(|offer| offer.is_exact);
                 let lifted = match is_open {
-                    true => lift_side(join, is_left, config)?,
+                    true => lift_side(join, is_left, false, config)?,
                     false => None,
                 };
                 if lifted.is_some() {
@@ -40,9 +40,9 @@ pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Opt
     }
 }
 
-/// Moves the calls of the side that an outer join keeps above it, where a predicate on the other
-/// side stands there.
-pub(super) fn lift_outer(
+/// Moves calls of a side that a join keeps above it, where a predicate that does not read that side
+/// alone stands there; not those that predicates of the side need.
+pub(super) fn lift_to_filter(
     filter: &Filter,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
@@ -50,34 +50,40 @@ pub(super) fn lift_outer(
     let LogicalPlan::Join(join) = &chain.base else {
         return Ok(None);
     };
-    let (is_left, kept) = match join.join_type {
-        JoinType::Left => (true, join.left.schema()),
-        JoinType::Right => (false, join.right.schema()),
-        _ => return Ok(None),
+    let kept = match join.join_type {
+        JoinType::Inner => [false, true].as_slice(),
+        JoinType::Left => &[true],
+        JoinType::Right => &[false],
+        _ => &[],
     };
-    let mut own: HashSet<Column> = kept.columns().into_iter().collect();
-    let mut drops = false;
-    for step in &chain.steps {
-        let is_own = step.reads().is_subset(&own);
-        drops |= step.is_filter() && !is_own;
-        if is_own {
-            own.extend(step.makes());
+    for is_left in kept {
+        let side = if *is_left { &join.left } else { &join.right };
+        let mut own: HashSet<Column> = side.schema().columns().into_iter().collect();
+        let mut drops = false;
+        for step in &chain.steps {
+            let is_own = step.reads().is_subset(&own);
+            drops |= step.is_filter() && !is_own;
+            if is_own {
+                own.extend(step.makes());
+            }
+        }
+        let lifted = match drops {
+            true => lift_side(join, *is_left, true, config)?,
+            false => None,
+        };
+        if let Some(lifted) = lifted {
+            let stacked = stack(lifted, chain.steps)?;
+            return named(stacked, chain.columns, names(filter.input.schema())).map(Some);
         }
     }
-    let lifted = match drops {
-        true => lift_side(join, is_left, config)?,
-        false => None,
-    };
-    let Some(lifted) = lifted else {
-        return Ok(None);
-    };
-    let stacked = stack(lifted, chain.steps)?;
-    named(stacked, chain.columns, names(filter.input.schema())).map(Some)
+    Ok(None)
 }
 
+/// If selective, predicates of the side stay, and what they need.
 fn lift_side(
     join: &Join,
     is_left: bool,
+    is_selective: bool,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let (kept, other) = match is_left {
@@ -134,7 +140,7 @@ fn lift_side(
         below,
         above,
         columns,
-    }) = split(chain, needs, false)?
+    }) = split(chain, needs, is_selective)?
     else {
         return Ok(None);
     };
@@ -144,11 +150,6 @@ fn lift_side(
     let key_may_fail = on
         .iter()
         .any(|(left, right)| may_fail(left) || may_fail(right));
-    let is_outer = matches!(join.join_type, JoinType::Left | JoinType::Right);
-    if is_outer && above.iter().any(Step::is_filter) {
-        // Above, a predicate would drop the rows whose match it should have kept away.
-        return Ok(None);
-    }
     if above.iter().any(Step::is_filter) && (key_may_fail || filter.as_ref().is_some_and(may_fail))
     {
         return Ok(None);

@@ -363,6 +363,9 @@ impl Reduction {
 
     /// Whether a semi join by the same stands there already.
     fn is_done(&self, base: &LogicalPlan, conditions: &Conditions) -> Result<bool> {
+        if matches!(base, LogicalPlan::EmptyRelation(_)) {
+            return Ok(true);
+        }
         let mut open = vec![base];
         while let Some(plan) = open.pop() {
             match plan {
@@ -374,7 +377,7 @@ impl Reduction {
                         && (conditions.is_empty()
                             || names_of(join.right.schema().columns())
                                 == names_of(conditions.keys(&self.keys)))
-                        && tables(&join.right)? == self.tables
+                        && is_within(&tables(&join.right)?, &self.tables)
                     {
                         return Ok(true);
                     }
@@ -641,6 +644,11 @@ fn names_of(columns: Vec<Column>) -> Vec<String> {
     let mut names: Vec<String> = columns.into_iter().map(|column| column.name).collect();
     names.sort_unstable();
     names
+}
+
+/// Whether these are tables of the others: what nothing is read of may have been dropped.
+fn is_within(tables: &[TableReference], others: &[TableReference]) -> bool {
+    tables.iter().all(|table| others.contains(table))
 }
 
 /// The tables that a plan reads, but for those that only reduce it: no rule changes them.

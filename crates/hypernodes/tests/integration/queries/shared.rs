@@ -195,5 +195,33 @@ pub(super) fn shared() -> Vec<Case> {
             "select t.x, q.a from t left join lateral (select f(s.y) a from s where s.x = t.z) q on true",
             |d| none().f(d.s_of_t(|t, s| t.z == s.x)),
         ),
+        // Rows that a union of joins or a list repeats.
+        case(
+            "select f(x) from (select t.x from t join s on m(t.z) = s.x union all select s.x from t join s on t.z = s.x)",
+            |d| {
+                let joined = d.t_of_s(|t, s| m(t.z) == s.x);
+                none().m(d.n()).f(joined + d.s_of_t(|t, s| t.z == s.x))
+            },
+        ),
+        case(
+            "select q.x, f(q.x), q.u from (select x, unnest([1, 2, 3]) u from t where x < {30}) q where q.u + q.x > 3",
+            |d| none().f(d.t(|t| 3 + t.x > 3 && t.x < d.percent(30))),
+        ),
+        // Predicates on calls of both sides.
+        case(
+            "select q.a from (select x, f(y) a from t where m(y) > 3) q join (select x k from s where g(y) < 10) r on q.x = r.k",
+            |d| {
+                let is_right = |x: i64| d.s.get(x as usize).is_some_and(|s| g(s.y) < 10);
+                none()
+                    .m(d.k())
+                    .g(d.s(|s| m(d.t[s.x as usize].y) > 3))
+                    .f(d.t(|t| m(t.y) > 3 && is_right(t.x)))
+            },
+        ),
+        // What a side is reduced by may lose a join of which nothing is read.
+        case(
+            "select c.sy from t a right join t b on a.y = b.z join (select x sx, y sy, m(x) sm from s) c on b.x = c.sy and a.z = c.sm",
+            |d| none().m(d.k()),
+        ),
     ]
 }
