@@ -29,7 +29,7 @@ use hypernodes_plan::to_datafusion;
 use parking_lot::Mutex;
 
 use super::exec::Setting;
-use super::held::array_bytes;
+use super::held::{array_bytes, bytes};
 use super::physical_call::{PhysicalCall, Shared};
 use crate::call::skipped;
 use crate::rejoined::{Rejoin, Rejoined};
@@ -132,6 +132,8 @@ impl InFlight {
 /// Rows to the arguments of those that share no call yet.
 struct Distinct {
     input: SendableRecordBatchStream,
+    /// A batch for which there was no memory while others were held.
+    unheld: Option<RecordBatch>,
     call: PhysicalCall,
     schema: SchemaRef,
     converter: RowConverter,
@@ -142,8 +144,21 @@ struct Distinct {
 }
 
 impl Distinct {
-    /// The arguments of the rows for which there is no call yet.
-    fn hold(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+    /// The arguments of the rows for which there is no call yet; `None` if there is no memory for
+    /// the batch until others are emitted.
+    fn hold(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
+        let bytes = bytes(&batch)?;
+        {
+            let shared = self.shared.lock();
+            match shared.memory.try_grow(bytes) {
+                Ok(()) => {}
+                Err(_) if shared.rows > 0 => {
+                    self.unheld = Some(batch);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
         let rows = batch.num_rows();
         let (arrays, wanted) = self.call.arguments(&batch)?;
         let fields = std::iter::zip(&arrays, self.schema.fields());
@@ -163,8 +178,6 @@ impl Distinct {
         };
         let has_key = |place| row.as_ref().is_none_or(|row| row.is_valid(place));
         let mut shared = self.shared.lock();
-        let bytes = batch.get_array_memory_size();
-        shared.memory.try_grow(bytes)?;
         let (mut calls, mut new) = (Vec::with_capacity(rows), Vec::new());
         for row in 0..rows {
             if !is_needed(row) {
@@ -192,9 +205,8 @@ impl Distinct {
         let columns = arrays.iter().map(|array| take(array, &new, None));
         let columns = columns.collect::<Result<_, _>>()?;
         let schema = Arc::clone(&self.schema);
-        Ok(RecordBatch::try_new_with_options(
-            schema, columns, &options,
-        )?)
+        let new = RecordBatch::try_new_with_options(schema, columns, &options)?;
+        Ok(Some(new))
     }
 }
 
@@ -206,16 +218,21 @@ impl Stream for Distinct {
         if self.shared.lock().rows >= HELD_ROWS {
             return Poll::Pending;
         }
-        match ready!(self.input.poll_next_unpin(cx)).transpose()? {
-            None => Poll::Ready(None),
-            Some(batch) => match self.hold(batch)? {
-                new if new.num_rows() > 0 => Poll::Ready(Some(Ok(new))),
-                // Nothing to call, but perhaps rows to emit: the other end must have its turn.
-                _ => {
-                    cx.waker().wake_by_ref();
-                    Poll::Pending
-                }
+        let batch = match self.unheld.take() {
+            Some(batch) => batch,
+            None => match ready!(self.input.poll_next_unpin(cx)).transpose()? {
+                Some(batch) => batch,
+                None => return Poll::Ready(None),
             },
+        };
+        match self.hold(batch)? {
+            None => Poll::Pending,
+            Some(new) if new.num_rows() > 0 => Poll::Ready(Some(Ok(new))),
+            // Nothing to call, but perhaps rows to emit: the other end must have its turn.
+            Some(_) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
     }
 }
@@ -293,6 +310,7 @@ impl SharedCalls {
         }));
         let distinct = Distinct {
             input,
+            unheld: None,
             call: call.clone(),
             schema: Arc::new(Schema::new(fields)),
             converter,

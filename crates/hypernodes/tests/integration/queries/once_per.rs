@@ -210,6 +210,30 @@ async fn what_is_kept_for_rows_to_come_is_reserved() {
 }
 
 #[tokio::test]
+async fn rows_that_wait_for_a_call_wait_for_memory_too() {
+    let later = Node::map_async("later", ["x"], |x: i64| async move {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        x
+    });
+    let runtime = RuntimeEnvBuilder::new().with_memory_limit(1_000_000, 1.0);
+    let runtime = runtime.build_arc().expect("a runtime");
+    let config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(10);
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    let context = filled(
+        context.with_hypernodes().expect("a runtime"),
+        vec![later, passes()],
+    );
+    // 3,000 rows of 1,000 bytes, of which no more than a third fit.
+    let query = "SELECT sum(later(a.x)) + sum(length(pad)) FROM a JOIN (SELECT b.x, b.y, repeat('x', 1000) AS pad FROM b, (SELECT x AS i FROM a WHERE x < 25)) b ON a.x = b.x WHERE passes(b.y)";
+    let expected = 75 * (0..ROWS).sum::<i64>() + 75 * ROWS * 1000;
+    assert_eq!(sum(&context, query).await, Ok(Some(expected)));
+}
+
+#[tokio::test]
 async fn a_call_may_say_where_rows_are_repartitioned() {
     let calls = Count::default();
     let counted = calls.clone();
