@@ -18,8 +18,8 @@ use crate::udf::NodeUdf;
 /// How the columns that stand for predicates are named.
 pub(crate) const PIN: &str = "__pin";
 
-/// The first optimizer rule: what DataFusion would do to calls before [`ExtractNodes`](crate::ExtractNodes)
-/// (crate::ExtractNodes) sees them is made impossible.
+/// The first optimizer rule: what DataFusion would do to calls before
+/// [`ExtractNodes`](crate::ExtractNodes) sees them is made impossible.
 ///
 /// - DataFusion moves even volatile predicates below an aggregate and copies them to both sides
 ///   of a join, but never moves a volatile projection. So each conjunct of a filter or of an
@@ -27,8 +27,9 @@ pub(crate) const PIN: &str = "__pin";
 ///   `Filter(__pin) <- Projection[*, conjunct AS __pin]`: first the filter of the conjuncts that
 ///   call none, then one such pair for each of the others, by the declared cost of what they
 ///   call, sync before async, else as written. Conjuncts with subqueries or outer references
-///   stay as they are, for decorrelation, and so do equalities of two sides of a join, which
-///   are to become its keys.
+///   stay as they are, for decorrelation, but for a call that is compared with a scalar
+///   subquery, which becomes a column; and so do equalities of two sides of a join, which are to
+///   become its keys.
 /// - Each reference to a node that is not pure, or with volatile arguments, is told from all others.
 /// - VALUES, which are evaluated while planning, become a union of one-row projections.
 #[derive(Debug, Default)]

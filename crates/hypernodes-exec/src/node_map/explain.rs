@@ -14,8 +14,9 @@ use super::exec::NodeMapExec;
 
 impl DisplayAs for NodeMapExec {
     /// `NodeMapExec: f(x@0) AS a WHERE (y@1 > 2), after=[x@0 > 5], row_goal=10`: the calls, each
-    /// with its guard, the rows that it is made for, and what it is made once for; the predicate or limit below that left the
-    /// rows which come; and how many of them the reader is thought to need.
+    /// with its guard, the rows that it is made for, and what it is made once for; the predicate
+    /// or limit below that left the rows which come; and how many of them the reader is thought to
+    /// need.
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NodeMapExec: ")?;
         for (position, call) in self.calls().iter().enumerate() {

@@ -322,8 +322,8 @@ impl Node {
     /// A node from a function or closure of one row.
     ///
     /// `output` names the column it makes, and the SQL function, or is an array of names where
-    /// the function returns a tuple or a struct, one for each of its fields; `inputs` the columns it reads,
-    /// one for each of up to four parameters, whose types are taken from the function.
+    /// the function returns a tuple or a struct, one for each of its fields; `inputs` the columns
+    /// it reads, one for each of up to four parameters, whose types are taken from the function.
     ///
     /// ```
     /// use hypernodes_graph::Node;

@@ -158,7 +158,8 @@ impl Pipeline {
     }
 
     /// The same pipeline giving only these outputs, in this order: `.select("a")` or
-    /// `.select(["a", "b"])`. Only what they need is run and asked for. A name that comes twice counts once.
+    /// `.select(["a", "b"])`. Only what they need is run and asked for. A name that comes twice
+    /// counts once.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a name that is no output, with all that are.

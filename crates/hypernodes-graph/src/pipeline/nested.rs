@@ -110,9 +110,9 @@ impl AsNode {
     }
 
     /// Runs the pipeline for each item of a list, or of several: `.map_over("xs")`,
-    /// `.map_over(["xs", "ys"])`, named as the outer pipeline names them; each output becomes a list of as many items. The other inputs are the same for each item
-    /// of a row. An empty list gives empty lists, a null list null ones, and neither calls
-    /// anything.
+    /// `.map_over(["xs", "ys"])`, named as the outer pipeline names them; each output becomes a
+    /// list of as many items. The other inputs are the same for each item of a row. An empty list
+    /// gives empty lists, a null list null ones, and neither calls anything.
     pub fn map_over(mut self, names: impl Names) -> Self {
         let over = self.over.get_or_insert_default();
         over.extend(names.names().into_iter().map(str::to_owned));

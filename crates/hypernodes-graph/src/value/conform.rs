@@ -12,8 +12,8 @@ use arrow::error::ArrowError;
 /// Integers, floats and decimals widen where every value fits; text, bytes and lists are read
 /// in any layout; times, timestamps and durations in any unit, and a timestamp that has a zone
 /// in any zone; Date64 as a date, if its rows are whole days; a struct by the names of its
-/// fields, of which it may have more; a map whatever its fields are called; a dictionary as its values; a column of nulls as
-/// anything.
+/// fields, of which it may have more; a map whatever its fields are called; a dictionary as its
+/// values; a column of nulls as anything.
 pub fn reads(wanted: &DataType, given: &DataType) -> bool {
     use DataType::*;
     if wanted == given {

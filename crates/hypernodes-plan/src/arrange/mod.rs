@@ -3,8 +3,8 @@
 //! Everything here works on [`Chain`](chain::Chain)s: a run of projections, aliases, filters
 //! and calls on a base, read as a list of steps over the base's columns.
 //!
-//! - [`lift`], [`lift_first`] and [`lift_join`]: calls that an operator does not need move above it, if it leaves
-//!   fewer rows;
+//! - [`lift`], [`lift_first`] and [`lift_join`]: calls that an operator does not need move above
+//!   it, if it leaves fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
 //! - [`schedule`]: predicates on calls are tested by the cost of what they need;
 //! - [`sides`]: a call above a join moves to its side, if that can be reduced to the rows that
