@@ -13,7 +13,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift_first::lift_first;
-use super::lift_join::{lift_join, lift_to_filter};
+use super::lift_join::{lift_join, lift_to_filter, with_kept_lifted};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
 /// them, if the operator does not need what they make.
@@ -24,22 +24,43 @@ pub(super) fn lift(
     plan: LogicalPlan,
     config: &dyn OptimizerConfig,
 ) -> Result<Transformed<LogicalPlan>> {
-    let lifted = match &plan {
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => match lift_sort(sort, None, config)? {
-            None => sort_arms(sort)?,
-            lifted => lifted,
+    let lifted = match (lifted(&plan, config)?, &plan) {
+        // Those of a join's side first go above the join.
+        (
+            None,
+            LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Window(_)
+            | LogicalPlan::Aggregate(_),
+        ) => match with_kept_lifted(plan.inputs()[0], config)? {
+            Some(input) => {
+                let upper = plan.with_new_exprs(plan.expressions(), vec![input])?;
+                lifted(&upper, config)?
+            }
+            None => None,
         },
-        LogicalPlan::Limit(limit) => lift_limit(limit, config)?,
-        LogicalPlan::Window(window) => lift_window(window)?,
-        LogicalPlan::Join(join) => lift_join(join, config)?,
-        LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config)?,
-        LogicalPlan::Filter(filter) => lift_to_filter(filter, config)?,
-        _ => None,
+        (lifted, _) => lifted,
     };
     Ok(match lifted {
         Some(lifted) => Transformed::yes(lifted),
         None => Transformed::no(plan),
     })
+}
+
+/// The calls right below one operator, above it.
+fn lifted(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => match lift_sort(sort, None, config)? {
+            None => sort_arms(sort),
+            lifted => Ok(lifted),
+        },
+        LogicalPlan::Limit(limit) => lift_limit(limit, config),
+        LogicalPlan::Window(window) => lift_window(window),
+        LogicalPlan::Join(join) => lift_join(join, config),
+        LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config),
+        LogicalPlan::Filter(filter) => lift_to_filter(filter, config),
+        _ => Ok(None),
+    }
 }
 
 /// A chain whose steps are those that an operator needs, and the steps to go above it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, Result};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment};
-use datafusion_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion_expr::{Aggregate, Expr, LogicalPlan, lit};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
@@ -120,37 +120,58 @@ fn lift_row(
     }
 
     let makes: HashSet<Column> = above.iter().flat_map(Step::makes).collect();
-    // Columns that are read above, and their names below the aggregate and above it.
-    let mut read: Vec<(Column, [String; 2])> = Vec::new();
-    let mut at_first = |expr: &Expr| {
-        let moved = expr.clone().transform_up(|part| match part {
-            Expr::Column(column) if !makes.contains(&column) => {
-                let known = read.iter().position(|(known, _)| *known == column);
-                let place = known.unwrap_or_else(|| {
-                    let name = || config.alias_generator().next("__hn_first");
-                    read.push((column, [name(), name()]));
-                    read.len() - 1
-                });
-                let column = Column::new_unqualified(&read[place].1[1]);
-                Ok(Transformed::yes(Expr::Column(column)))
+    let read = above.iter().flat_map(Step::reads);
+    let read = read.chain(args.iter().flatten().flat_map(owned));
+    let mut read: Vec<Column> = read.filter(|column| !makes.contains(column)).collect();
+    read.sort_unstable();
+    read.dedup();
+    // Of rows that tie, two aggregates may take different ones: several columns are taken as one.
+    let registry = config.function_registry();
+    let udf = |name| registry.and_then(|registry| registry.udf(name).ok());
+    let packing = match (&read[..], udf("named_struct"), udf("get_field")) {
+        ([_], _, _) => None,
+        (_, Some(pack), Some(get)) => Some((pack, get)),
+        _ => return Ok(None),
+    };
+    let name = || config.alias_generator().next("__hn_first");
+    let (below_name, above_name) = (name(), name());
+    let of_row = |place: usize| {
+        let first = Expr::Column(Column::new_unqualified(&above_name));
+        match &packing {
+            Some((_, get)) => get.call(vec![first, lit(place.to_string())]),
+            None => first,
+        }
+    };
+    let at_first = |expr: &Expr| {
+        let moved = expr.clone().transform_up(|part| match &part {
+            Expr::Column(column) => {
+                let place = read.iter().position(|known| known == column);
+                Ok(place.map_or(Transformed::no(part), |place| {
+                    Transformed::yes(of_row(place))
+                }))
             }
-            other => Ok(Transformed::no(other)),
+            _ => Ok(Transformed::no(part)),
         });
         moved.map(|moved| moved.data)
     };
-    let mut steps = Vec::with_capacity(above.len());
-    for step in &above {
-        steps.push(step.rewritten(&mut at_first)?);
-    }
+    let steps = above.iter().map(|step| step.rewritten(at_first));
+    let steps = steps.collect::<Result<Vec<_>>>()?;
     for arg in args.iter_mut().flatten() {
         *arg = at_first(arg)?;
     }
 
     let passed = std::iter::zip(&chain.columns, names(schema));
     let passed = passed.filter(|(expr, _)| owned(expr).is_disjoint(&makes));
-    let hidden = read
-        .iter()
-        .map(|(column, [name, _])| (Expr::Column(column.clone()), (None, name.as_str())));
+    let taken = match &packing {
+        Some((pack, _)) => {
+            let fields = read.iter().enumerate();
+            let fields = fields
+                .flat_map(|(place, column)| [lit(place.to_string()), Expr::Column(column.clone())]);
+            pack.call(fields.collect())
+        }
+        None => Expr::Column(read[0].clone()),
+    };
+    let hidden = [(taken, (None, below_name.as_str()))];
     let (columns, below): (Vec<Expr>, Vec<_>) = passed
         .map(|(expr, name)| (expr.clone(), name))
         .chain(hidden)
@@ -158,11 +179,8 @@ fn lift_row(
     let input = named(stack(chain.base, kept)?, columns, below)?;
     let others = std::iter::zip(&aggregate.aggr_expr, &args).filter(|(_, arg)| arg.is_none());
     let others = others.map(|(expr, _)| expr.clone());
-    let of_row = read.iter().map(|(_, [below, above])| {
-        let below = Column::new_unqualified(below);
-        row.with_arg(below).alias(above)
-    });
-    let made = others.chain(of_row).collect();
+    let of_row = row.with_arg(Column::new_unqualified(&below_name));
+    let made = others.chain([of_row.alias(&above_name)]).collect();
     let lower = Aggregate::try_new(Arc::new(input), aggregate.group_expr.clone(), made)?;
     let fields = lower.schema.columns().into_iter().map(Expr::Column);
     let mut fields = fields.collect::<Vec<_>>().into_iter();

@@ -79,6 +79,28 @@ pub(super) fn lift_to_filter(
     Ok(None)
 }
 
+/// The plan with the calls of what an outer join keeps above that join. The next operator must take
+/// them on, or they would return to the join's side.
+pub(super) fn with_kept_lifted(
+    plan: &LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(plan)?;
+    let LogicalPlan::Join(join) = &chain.base else {
+        return Ok(None);
+    };
+    let is_left = match join.join_type {
+        JoinType::Left => true,
+        JoinType::Right => false,
+        _ => return Ok(None),
+    };
+    let Some(lifted) = lift_side(join, is_left, true, config)? else {
+        return Ok(None);
+    };
+    let stacked = stack(lifted, chain.steps)?;
+    named(stacked, chain.columns, names(plan.schema())).map(Some)
+}
+
 /// If selective, predicates of the side stay, and what they need.
 fn lift_side(
     join: &Join,
@@ -91,6 +113,11 @@ fn lift_side(
         false => (&join.right, &join.left),
     };
     let mut chain = Chain::of(kept)?;
+    if !chain.has_calls()
+        && let Some(lifted) = with_kept_lifted(kept, config)?
+    {
+        chain = Chain::of(&lifted)?;
+    }
     let is_repeatable = |step: &Step| match step {
         Step::Call(call) => call.is_repeatable(),
         Step::Filter(_) => true,
@@ -102,7 +129,15 @@ fn lift_side(
     if !chain.has_calls() || (multiplies && !chain.steps.iter().all(is_repeatable)) {
         return Ok(None);
     }
-    let taken = |column: &Column| other.schema().maybe_index_of_column(column).is_some();
+    let taken = |column: &Column| {
+        let mut fields = other.schema().iter();
+        fields.any(|(qualifier, field)| {
+            let clashes = qualifier.is_none()
+                || column.relation.is_none()
+                || qualifier == column.relation.as_ref();
+            *field.name() == column.name && clashes
+        })
+    };
     if chain.base.schema().columns().iter().any(taken) {
         chain = chain.with_unique_names(|| config.alias_generator().next("__hn_base"))?;
     }

@@ -453,7 +453,7 @@ impl Conditions {
         columns.extend(read.map(Expr::Column));
         columns.sort_by_cached_key(|expr| expr.schema_name().to_string());
         columns.dedup();
-        let name = |expr: &Expr| expr.schema_name().to_string();
+        let name = key_name;
         let key = |expr: &Expr| {
             let relation = TableReference::bare(alias);
             Expr::Column(Column::new(Some(relation), name(expr)))
@@ -620,13 +620,19 @@ pub(super) fn is_reduction(join: &Join) -> bool {
     join.join_type == JoinType::LeftSemi && is_keys(&join.right)
 }
 
+/// The name of a key's column; a qualified one, since the side may have one of the same.
+fn key_name(key: &Expr) -> String {
+    match key {
+        Expr::Column(column) if column.relation.is_none() => format!("_.{}", column.name),
+        other => other.schema_name().to_string(),
+    }
+}
+
 /// Whether a reduction is by these keys of a side and what they equal: to reduce that side, it
 /// says nothing new.
 fn is_reduced_by(reduction: &Join, on: &[(Expr, Expr)]) -> bool {
     let mut keys = reduction.on.iter().map(|(_, key)| match key {
-        Expr::Column(key) => on
-            .iter()
-            .any(|(own, _)| own.schema_name().to_string() == key.name),
+        Expr::Column(key) => on.iter().any(|(own, _)| key_name(own) == key.name),
         _ => false,
     });
     keys.all(|is_own| is_own)

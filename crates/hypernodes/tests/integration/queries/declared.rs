@@ -118,6 +118,23 @@ async fn calls_of_volatile_arguments_are_not_one() {
     }
 }
 
+/// Of rows that tie any may be the last, but all columns are of the same.
+#[tokio::test]
+async fn a_call_of_the_last_row_reads_columns_of_one_row() {
+    let context = context().await;
+    let check = Node::map(
+        "is_of_one",
+        ["x", "half", "even"],
+        |x: i64, half: f64, even: bool| half * 2.0 == x as f64 && even == (x % 2 == 0),
+    );
+    context.register_nodes([check]).expect("a free name");
+    let rows = "CREATE TABLE r AS SELECT value AS x, value * 0.5 AS half, value % 2 = 0 AS even, value * 13 % 3 AS o FROM generate_series(1, 600)";
+    text(&context, rows).await;
+    let query = "SELECT count(*) AS n FROM (SELECT last_value(is_of_one(x, half, even) ORDER BY o) AS ok FROM r GROUP BY x % 5) WHERE ok";
+    let all = text(&context, "SELECT 5 AS n").await;
+    assert_eq!(text(&context, query).await, all);
+}
+
 /// Of two evaluations, which differ, a row would have to be kept by both.
 #[tokio::test]
 async fn what_is_volatile_in_a_side_is_evaluated_once() {

@@ -223,5 +223,21 @@ pub(super) fn shared() -> Vec<Case> {
             "select c.sy from t a right join t b on a.y = b.z join (select x sx, y sy, m(x) sm from s) c on b.x = c.sy and a.z = c.sm",
             |d| none().m(d.k()),
         ),
+        // What leaves fewer rows above an outer join.
+        case(
+            "select o.a, p.y from v o left join s p on o.y = p.x where p.z in (select z from s where x < 4)",
+            |d| {
+                let is_in = |t: &Row| d.s.get(t.y as usize).is_some_and(|s| s.z < 4);
+                none().f(d.t(is_in))
+            },
+        ),
+        case(
+            "select o.a, p.z from v o left join s p on o.y = p.x order by p.z desc nulls last, o.x limit 5",
+            |_| none().f(5),
+        ),
+        case(
+            "select o.a from v o left join s p on o.y = p.x left join s q on q.x = o.x where coalesce(q.y, 0) > 12",
+            |d| none().f(d.t(|t| d.s.get(t.x as usize).is_some_and(|q| q.y > 12))),
+        ),
     ]
 }
