@@ -81,13 +81,13 @@ impl NodeMapExec {
         Some(Self::new(input, calls, runtime))
     }
 
-    /// The calls, in the order of their columns.
     /// Whether all rows that share a call come in one partition, if none but ours do.
     fn is_partitioned_for(&self, row: Option<&Arc<dyn PhysicalExpr>>) -> bool {
         let mut own = self.calls.iter().filter_map(PhysicalCall::once_per);
         row.is_none_or(|row| own.all(|own| own == row))
     }
 
+    /// The calls, in the order of their columns.
     pub(super) fn calls(&self) -> &[PhysicalCall] {
         &self.calls
     }

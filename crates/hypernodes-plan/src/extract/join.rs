@@ -99,8 +99,8 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
 /// Whether the join keeps the rows of a side that match nothing.
 fn keeps(kind: JoinType, is_left: bool) -> bool {
     match kind {
-        JoinType::Left | JoinType::LeftAnti => is_left,
-        JoinType::Right | JoinType::RightAnti => !is_left,
+        JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => is_left,
+        JoinType::Right | JoinType::RightAnti | JoinType::RightMark => !is_left,
         JoinType::Full => true,
         _ => false,
     }

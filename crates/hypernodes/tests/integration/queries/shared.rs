@@ -129,6 +129,10 @@ pub(super) fn shared() -> Vec<Case> {
                 none().g(matched).f(matched)
             },
         ),
+        case(
+            "select x from t where exists (select 1 from s where s.x = t.z and f(t.y) > 30) or y < 3",
+            |d| none().f(d.t_of_s(|t, s| s.x == t.z)),
+        ),
         // Arms of a union.
         case(
             "select u.a from (select x, f(x) a from t union all select x, g(x) from s) u join (select y from s where y < 5) k on u.x = k.y",

@@ -3,7 +3,7 @@
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::{SessionContext, col, lit};
 
-use super::fixture::{Calls, Data, Setting, f, ours, parquet};
+use super::fixture::{Calls, Data, Setting, f, ours, parquet, plain};
 
 const SETTING: Setting = Setting {
     batch_size: 64,
@@ -143,6 +143,39 @@ async fn an_optimised_plan_may_be_part_of_a_query() {
         .count();
     // Of the right side, what the left one's predicate leaves.
     assert_eq!(bench.calls.take(), [200 + passing, 2 * passing, 0, 0]);
+}
+
+/// Plans that were optimised on their own, one within another and beside itself.
+#[tokio::test]
+async fn optimised_plans_nest() {
+    let bench = bench().await;
+    let file = parquet(&bench.data, bench.folder.path());
+    let plain = plain(&bench.data, &file).await;
+    let mut rows = Vec::new();
+    for context in [&bench.context, &plain] {
+        for (name, query) in [
+            (
+                "o",
+                "SELECT s.x, f(s.y) a, v.a b FROM s LEFT JOIN v ON s.x = v.x WHERE v.a > 3 OR v.a IS NULL",
+            ),
+            (
+                "oo",
+                "SELECT p.x, f(p.a) a, g(q.b) b FROM o p JOIN o q ON p.x = q.x WHERE m(p.a) >= m(q.b)",
+            ),
+        ] {
+            let frame = context.sql(query).await.expect("a plan");
+            let plan = frame.into_optimized_plan().expect("optimised");
+            let frame = context.execute_logical_plan(plan).await.expect("a plan");
+            context
+                .register_table(name, frame.into_view())
+                .expect("a free name");
+        }
+        let query = "SELECT p.x, f(q.a), p.b, o.a FROM oo p JOIN oo q ON p.x = q.x LEFT JOIN o ON o.x = p.b WHERE m(q.x) > 1 ORDER BY 1, 2, 3, 4";
+        let frame = context.sql(query).await.expect("a plan");
+        rows.push(frame.to_string().await.expect("rows"));
+    }
+    assert_eq!(rows[0], rows[1]);
+    assert!(rows[0].lines().count() > 5, "{}", rows[0]);
 }
 
 #[tokio::test]
