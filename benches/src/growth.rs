@@ -1,13 +1,12 @@
 //! How time and memory grow with rows, nodes and partitions.
 
-#![expect(clippy::print_stdout, reason = "a benchmark's face")]
-
 use std::path::Path;
 
 use hypernodes::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::print::line;
 use crate::probe::{Probe, Work};
 use crate::text;
 
@@ -35,16 +34,16 @@ fn print(what: &str, probe: &Probe) {
         .partitions
         .map(|count| count.to_string())
         .unwrap_or_default();
-    println!(
+    line(format_args!(
         "| {what} | {} | {} | {partitions} | {:.4} | {per_row:.1} | {:.0} |",
         probe.rows, probe.nodes, taken.seconds, taken.megabytes
-    );
+    ));
 }
 
 /// Prints a row for each measurement, each of which has a process of its own.
 pub fn growth() {
-    println!("| work | rows | nodes | partitions | s | ns a row | peak MB above idle |");
-    println!("|---|---|---|---|---|---|---|");
+    line("| work | rows | nodes | partitions | s | ns a row | peak MB above idle |");
+    line("|---|---|---|---|---|---|---|");
     for (what, work) in [
         ("functions", Work::Functions),
         ("async, ready at once", Work::Ready),

@@ -6,7 +6,7 @@
 //! - [`sweep`] sets the engine without settings beside settings that suit a workload;
 //! - [`probe`] is one query in a process of its own, and [`growth`] a table of such;
 //! - [`peers`] sets us beside other systems;
-//! - [`table`] prints.
+//! - [`table`] and [`print`] print.
 //!
 //! Sessions and plans are made before the clock starts, unless a workload is about them.
 
@@ -18,6 +18,7 @@ pub mod growth;
 pub mod measure;
 pub mod mixed;
 pub mod peers;
+pub mod print;
 pub mod probe;
 pub mod sweep;
 pub mod table;

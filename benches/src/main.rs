@@ -1,7 +1,6 @@
 //! Prints what this machine measures.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a benchmark's face"
@@ -12,6 +11,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use hypernodes_bench::peers::Peers;
+use hypernodes_bench::print::line;
 use hypernodes_bench::probe::Probe;
 use hypernodes_bench::table::Table;
 use hypernodes_bench::{TOPICS, growth, sweep};
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         },
         Task::Probe(probe) => {
             let taken = probe.here();
-            println!("{} {}", taken.seconds, taken.megabytes);
+            line(format_args!("{} {}", taken.seconds, taken.megabytes));
             true
         }
     };

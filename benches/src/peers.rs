@@ -1,7 +1,5 @@
 //! Our figures beside those of other systems, which a script of Python measures.
 
-#![expect(clippy::print_stdout, reason = "a benchmark's face")]
-
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -16,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::calls::{WAIT, with_in_flight, with_workers};
 use crate::measure::{Run, median, seconds};
+use crate::print;
 use crate::text::{enrich, folder, from_file_to_file};
 use crate::trivial::session;
 
@@ -99,7 +98,7 @@ impl Peers {
                     let systems = figures.entry(text("workload")).or_default();
                     systems.push((text("system"), seconds));
                 }
-                None => println!("{} fails: {}", text("system"), text("error")),
+                None => print::line(format_args!("{} fails: {}", text("system"), text("error"))),
             }
         }
         Ok(())
@@ -113,19 +112,23 @@ impl Peers {
         let mut figures = Figures::new();
         self.theirs(&mut figures)?;
         let runtime = Arc::new(Runtime::new().unwrap());
-        println!("| workload | system | s | over ours |");
-        println!("|---|---|---|---|");
+        print::line("| workload | system | s | over ours |");
+        print::line("|---|---|---|---|");
         for (workload, ours) in ours(&runtime) {
             let mut best = f64::INFINITY;
             for (strategy, mut run) in ours {
                 run();
                 let taken = median((0..5).map(|_| seconds(&mut *run)).collect());
-                println!("| {workload} | hypernodes, {strategy} | {taken:.4} | |");
+                print::line(format_args!(
+                    "| {workload} | hypernodes, {strategy} | {taken:.4} | |"
+                ));
                 best = best.min(taken);
             }
             for (system, taken) in figures.remove(workload).unwrap_or_default() {
                 let ratio = taken / best;
-                println!("| {workload} | {system} | {taken:.4} | {ratio:.2}x |");
+                print::line(format_args!(
+                    "| {workload} | {system} | {taken:.4} | {ratio:.2}x |"
+                ));
             }
         }
         Ok(())

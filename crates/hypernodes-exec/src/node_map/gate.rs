@@ -1,5 +1,7 @@
 //! How much of a node runs at once, over all partitions.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +10,7 @@ use hypernodes_graph::{Call, Node, Settings};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::ahead::Issued;
 use super::limiter::{Gradient, Limiter, Threads};
 use crate::clock::Lap;
 
@@ -17,16 +20,17 @@ const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
 /// threads, so that the other nodes of a pipeline have some too.
 const MAX_WAITING: usize = 192;
 /// Rows of a batch, as far as one can tell before it comes.
-pub(super) const BATCH: usize = 8192;
+const BATCH: usize = 8192;
 /// Rows that are read ahead for calls of many rows.
 const MAX_WINDOW: usize = 4 * BATCH;
+/// Calls that wait for each that runs.
+const AHEAD: usize = 4;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
 /// Work that is done before a thread would have been woken for it.
 const IN_PLACE: Duration = Duration::from_micros(100);
 
 /// The permits and measurements of one call of a node, shared by its partitions.
-#[derive(Debug)]
 pub(super) struct Gate {
     pub(super) permits: Arc<Semaphore>,
     settings: Settings,
@@ -37,6 +41,8 @@ pub(super) struct Gate {
     nanoseconds: AtomicU64,
     /// The most sync rows that one call was seen to do in time.
     proven: AtomicUsize,
+    /// Sync calls that follow those that run, each with what its stream counts it by.
+    ahead: Mutex<VecDeque<(Issued, Arc<()>)>>,
 }
 
 impl Gate {
@@ -68,6 +74,7 @@ impl Gate {
             limiter: Mutex::new(limiter),
             nanoseconds: AtomicU64::new(0),
             proven: AtomicUsize::new(0),
+            ahead: Mutex::default(),
         }
     }
 
@@ -97,12 +104,17 @@ impl Gate {
             .saturating_sub(self.permits.available_permits())
     }
 
-    /// A call that held `permit` has ended; what it took decides how many may follow at once.
-    pub(super) fn ended(&self, permit: OwnedSemaphorePermit, lap: Lap) {
+    /// A call that held `permit` has ended; what it took decides how many may follow at once,
+    /// and whether one may with this permit.
+    pub(super) fn ended(
+        &self,
+        permit: OwnedSemaphorePermit,
+        lap: Lap,
+    ) -> Option<OwnedSemaphorePermit> {
         let mut limiter = self.limiter.lock();
         let granted = self.limit();
         let Some(limit) = limiter.learn(lap, self.in_flight()) else {
-            return;
+            return Some(permit);
         };
         if limit > granted {
             self.permits.add_permits(limit - granted);
@@ -110,7 +122,37 @@ impl Gate {
         } else if limit < granted {
             permit.forget();
             self.granted.store(granted - 1, Ordering::Relaxed);
+            return None;
         }
+        Some(permit)
+    }
+
+    /// Whether a stream that holds `ahead` may have one more call wait for a permit.
+    pub(super) fn has_room(&self, ahead: &Arc<()>) -> bool {
+        // The stream and its caller hold it too.
+        Arc::strong_count(ahead) - 2 < AHEAD.saturating_mul(self.limit())
+    }
+
+    /// Keeps a call until one that runs hands on its permit.
+    pub(super) fn wait(&self, issued: Issued, ahead: Arc<()>) {
+        self.ahead.lock().push_back((issued, ahead));
+    }
+
+    /// Whether a call waits for a permit.
+    pub(super) fn has_next(&self) -> bool {
+        !self.ahead.lock().is_empty()
+    }
+
+    /// The call that has waited longest for a permit.
+    pub(super) fn next(&self) -> Option<Issued> {
+        self.ahead.lock().pop_front().map(|(issued, _)| issued)
+    }
+
+    /// Lets go of the waiting calls of streams that have stopped, which hold this gate.
+    pub(super) fn drop_cancelled(&self) {
+        self.ahead
+            .lock()
+            .retain(|(issued, _)| !issued.is_cancelled());
     }
 
     /// Learns what `rows` rows of a sync call took.
@@ -171,6 +213,12 @@ impl Gate {
     /// once says nothing about the thousand after it.
     fn believed(&self) -> usize {
         self.proven.load(Ordering::Relaxed).saturating_mul(2).max(1)
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gate({} at once)", self.limit())
     }
 }
 

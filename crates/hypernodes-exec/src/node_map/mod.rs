@@ -1,6 +1,7 @@
 //! The operator that runs nodes: its plan, its stream, and what plants it; and the same stream
 //! as an ordinary function.
 
+mod ahead;
 mod exec;
 mod explain;
 mod gate;

@@ -32,8 +32,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::PollSemaphore;
 
+use super::ahead::{Issued, Place};
 use super::exec::Setting;
-use super::gate::BATCH;
 use super::held::{Cells, Held, Made, array_bytes, bytes};
 use super::meters::Meters;
 use super::physical_call::PhysicalCall;
@@ -43,10 +43,8 @@ use crate::call::{failed, panicked};
 use crate::clock::Lap;
 use crate::runtime::Runtime;
 
-/// Rows held for order's sake, in windows; and rows that may be held in any case, so that a slow
-/// row of one batch does not keep the next two from being called for.
+/// Rows held for order's sake, in windows or, if they are longer, batches.
 const REORDER_WINDOWS: usize = 4;
-const REORDER_ROWS: usize = 3 * BATCH;
 
 /// What ended: rows of a call of a batch.
 pub(super) struct Done {
@@ -65,6 +63,8 @@ struct Lane {
     meters: Meters,
     /// Whether it waits for a permit.
     is_queued: bool,
+    /// Held by each call that waits at the gate for a permit.
+    ahead: Arc<()>,
     /// Rows that were called for, or skipped.
     issued: u64,
 }
@@ -131,6 +131,7 @@ impl NodeStream {
             meters: Meters::new(setting.metrics, call.bound.node.name(), setting.partition),
             call: call.clone(),
             is_queued: false,
+            ahead: Arc::default(),
             issued: 0,
         });
         Self {
@@ -228,8 +229,9 @@ impl NodeStream {
         let window = window.min(self.window.room(self.rows_read));
         let waiting: usize = self.queue.iter().map(Held::waiting).sum();
         let held = self.queue.iter().map(|held| held.len() - held.emitted);
-        let bound = REORDER_ROWS.max(REORDER_WINDOWS * window);
-        waiting < window && held.sum::<usize>() < bound
+        // A slow row does not keep the batches after it from being called for.
+        let batch = self.queue.iter().map(Held::len).max().unwrap_or(0);
+        waiting < window && held.sum::<usize>() < REORDER_WINDOWS * window.max(batch)
     }
 
     /// `false` when the input has ended.
@@ -289,6 +291,13 @@ impl NodeStream {
 
     /// Calls for rows until permits, rows or the window run out.
     fn issue(&mut self, lane: usize, cx: &mut Context<'_>) -> Result<()> {
+        // A permit may have come back just before the call that waits for one was put there.
+        while self.lanes[lane].call.gate.has_next()
+            && let Some(permit) = self.lanes[lane].permit(cx)
+            && let Some(next) = self.lanes[lane].call.gate.next()
+        {
+            next.submit(permit).map_err(DataFusionError::IoError)?;
+        }
         for index in 0..self.queue.len() {
             while self.queue[index].cells[lane].issued < self.queue[index].len() {
                 let room = self.window.room(self.lanes[lane].issued);
@@ -374,14 +383,14 @@ impl NodeStream {
         let left = (self.queue[index].len() - start).min(room);
         let gate = Arc::clone(&self.lanes[lane].call.gate);
         let is_trivial = gate.is_trivial(node.node.call(), left);
-        let permit = if is_trivial {
-            None
-        } else {
-            match self.lanes[lane].permit(cx) {
-                None => return Ok(0),
-                permit => permit,
-            }
+        let permit = match is_trivial {
+            true => None,
+            false => self.lanes[lane].permit(cx),
         };
+        let ahead = Arc::clone(&self.lanes[lane].ahead);
+        if !is_trivial && permit.is_none() && !gate.has_room(&ahead) {
+            return Ok(0);
+        }
         let rows = match is_trivial {
             true => left,
             false => gate.chunk(node.node.call(), left),
@@ -397,38 +406,31 @@ impl NodeStream {
             skipped,
             rows,
             bound: node,
-            gate,
+            gate: Arc::clone(&gate),
             meters: self.lanes[lane].meters.clone(),
         };
-        let batch = self.front + index as u64;
-        let finished = move |result: Result<ArrayRef, Failure>| Done {
+        let place = Place {
             lane,
-            batch,
+            batch: self.front + index as u64,
             start,
             rows,
-            result: result.map(Some).map_err(|failure| Failure {
-                row: failure.row.map(|row| row + start),
-                error: failure.error,
-            }),
         };
-        let Some(permit) = permit else {
-            self.settle(finished(work.in_place()))?;
+        if is_trivial {
+            self.settle(place.done(work.in_place()))?;
             return Ok(rows);
+        }
+        let issued = Issued {
+            work,
+            place,
+            sender: self.sender.clone(),
+            cancelled: Arc::clone(&self.cancelled),
+            runtime: Arc::clone(&self.runtime),
+            tokio: Handle::try_current().ok(),
         };
-        let (sender, cancelled) = (self.sender.clone(), Arc::clone(&self.cancelled));
-        let tokio = Handle::try_current();
-        let job = move || {
-            // A resource that the call needs may be awaited here, and use timers and I/O.
-            let _entered = tokio.as_ref().map(Handle::enter);
-            if !cancelled.load(Ordering::Relaxed) {
-                // The stream may be gone; then nobody waits for the rows.
-                let _ = sender.send(finished(work.on_pool(permit)));
-            }
-        };
-        self.runtime
-            .executor()
-            .submit(Box::new(job))
-            .map_err(DataFusionError::IoError)?;
+        match permit {
+            Some(permit) => issued.submit(permit).map_err(DataFusionError::IoError)?,
+            None => gate.wait(issued, ahead),
+        }
         Ok(rows)
     }
 
@@ -464,8 +466,16 @@ impl NodeStream {
         self.unheld = None;
         self.queue.clear();
         self.tasks.abort_all();
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancel();
         self.memory.free();
+    }
+
+    /// Lets go of calls that were issued and have not begun.
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        self.lanes
+            .iter()
+            .for_each(|lane| lane.call.gate.drop_cancelled());
     }
 }
 
@@ -487,7 +497,7 @@ impl Stream for NodeStream {
 
 impl Drop for NodeStream {
     fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancel();
     }
 }
 

@@ -43,16 +43,18 @@ impl Work {
         result
     }
 
-    /// On a thread that may block.
-    pub(super) fn on_pool(self, permit: OwnedSemaphorePermit) -> Result<ArrayRef, Failure> {
+    /// On a thread that may block; the permit is for another call, unless there are too many.
+    pub(super) fn on_pool(
+        self,
+        permit: OwnedSemaphorePermit,
+    ) -> (Result<ArrayRef, Failure>, Option<OwnedSemaphorePermit>) {
         self.meters.began(self.calls(), self.gate.in_flight());
         let clock = Clock::start();
         let result = self.call();
         let lap = clock.lap();
         self.gate.measured(self.rows, lap.computing + lap.waiting);
         self.meters.took(lap);
-        self.gate.ended(permit, lap);
-        result
+        (result, self.gate.ended(permit, lap))
     }
 
     /// Calls of the user's function.

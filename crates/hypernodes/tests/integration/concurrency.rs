@@ -290,3 +290,104 @@ async fn a_partition_that_is_not_read_keeps_no_other_from_its_permits() -> Resul
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_worker_takes_its_next_calls_while_nobody_reads() -> Result<()> {
+    let (began, begun) = std::sync::mpsc::channel();
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let opened = std::sync::Mutex::new(opened);
+    let node = Node::map("y", ["x"], move |x: i64| {
+        began.send(x).expect("the test waits");
+        if x == 0 {
+            opened
+                .lock()
+                .expect("no panic")
+                .recv()
+                .expect("it is opened");
+        }
+        x
+    });
+    let node = node.with_settings(Settings {
+        max_workers: Some(1),
+        use_batch_udf: Some(false),
+        ..Settings::default()
+    });
+    let session = Session::new()?;
+    let frame = session.sql(SERIES).await?.apply(&Pipeline::new([node])?)?;
+    let mut stream = frame.execute_stream().await.expect("a stream");
+    let first = loop {
+        assert!(futures::poll!(stream.next()).is_pending(), "row 0 waits");
+        tokio::task::yield_now().await;
+        if let Ok(first) = begun.try_recv() {
+            break first;
+        }
+    };
+    assert_eq!(first, 0);
+    open.send(()).expect("row 0 waits");
+    for expected in 1..4 {
+        let next = begun.recv_timeout(Duration::from_secs(20));
+        assert_eq!(next, Ok(expected), "nobody polls");
+    }
+    let mut rows = 0;
+    while let Some(batch) = stream.next().await {
+        rows += batch.expect("no error").num_rows();
+    }
+    assert_eq!(rows, 1000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_a_permit_are_not_made_once_the_stream_is_gone() -> Result<()> {
+    let (began, begun) = std::sync::mpsc::channel();
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let opened = std::sync::Mutex::new(opened);
+    let node = Node::map("y", ["x"], move |x: i64| {
+        began.send(x).expect("the test waits");
+        let _closed = opened.lock().expect("no panic").recv();
+        x
+    });
+    let node = node.with_settings(Settings {
+        max_workers: Some(1),
+        use_batch_udf: Some(false),
+        ..Settings::default()
+    });
+    let session = Session::new()?;
+    let frame = session.sql(SERIES).await?.apply(&Pipeline::new([node])?)?;
+    let mut stream = frame.execute_stream().await.expect("a stream");
+    while begun.try_recv().is_err() {
+        assert!(futures::poll!(stream.next()).is_pending(), "row 0 waits");
+        tokio::task::yield_now().await;
+    }
+    drop((stream, session));
+    drop(open);
+    // The node is gone with the plan and the call that ran, and nothing was sent meanwhile.
+    let next = begun.recv_timeout(Duration::from_secs(20));
+    assert_eq!(next, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_row_holds_up_no_more_than_batches_do() -> Result<()> {
+    const ROWS: i64 = 3 * 8192;
+    let (others, all) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(tokio::sync::Notify::new()),
+    );
+    let node = Node::map_async("y", ["x"], move |x: i64| {
+        let (others, all) = (Arc::clone(&others), Arc::clone(&all));
+        async move {
+            if x == 0 {
+                all.notified().await;
+            } else if others.fetch_add(1, Ordering::SeqCst) + 2 == ROWS as usize {
+                all.notify_one();
+            }
+            x
+        }
+    });
+    let pipeline = Pipeline::new([node])?;
+    let x: Vec<i64> = (0..ROWS).collect();
+    let mapping = pipeline.map(inputs! { x: x.clone() }).over("x");
+    let mapped = tokio::time::timeout(Duration::from_secs(20), mapping).await;
+    assert_eq!(mapped.expect("row 0 ends last")?.column::<i64>("y")?, x);
+    Ok(())
+}

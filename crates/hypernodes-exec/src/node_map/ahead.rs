@@ -1,0 +1,92 @@
+//! Sync calls that follow each other without whoever reads the stream.
+//!
+//! A thread that is woken waits its turn behind those that compute. So a few calls are issued
+//! beyond those that have permits, and a worker that ends a call hands its permit to the next.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::ArrayRef;
+use hypernodes_graph::Failure;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::stream::Done;
+use super::work::Work;
+use crate::runtime::Runtime;
+
+/// A sync call that was issued, and where its rows go.
+pub(super) struct Issued {
+    pub(super) work: Work,
+    pub(super) place: Place,
+    pub(super) sender: mpsc::UnboundedSender<Done>,
+    /// Whether the stream has stopped.
+    pub(super) cancelled: Arc<AtomicBool>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) tokio: Option<Handle>,
+}
+
+/// The rows of a call of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) lane: usize,
+    pub(super) batch: u64,
+    pub(super) start: usize,
+    pub(super) rows: usize,
+}
+
+impl Place {
+    pub(super) fn done(self, result: Result<ArrayRef, Failure>) -> Done {
+        let Self {
+            lane,
+            batch,
+            start,
+            rows,
+        } = self;
+        Done {
+            lane,
+            batch,
+            start,
+            rows,
+            result: result.map(Some).map_err(|failure| Failure {
+                row: failure.row.map(|row| row + start),
+                error: failure.error,
+            }),
+        }
+    }
+}
+
+impl Issued {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Runs it on a thread that may block, and then what waits for its permit.
+    pub(super) fn submit(self, permit: OwnedSemaphorePermit) -> io::Result<()> {
+        let runtime = Arc::clone(&self.runtime);
+        let job = move || self.run(permit);
+        runtime.executor().submit(Box::new(job))
+    }
+
+    fn run(self, permit: OwnedSemaphorePermit) {
+        // A resource that the call needs may be awaited here, and use timers and I/O.
+        let _entered = self.tokio.as_ref().map(Handle::enter);
+        let gate = Arc::clone(&self.work.gate);
+        let permit = if self.is_cancelled() {
+            Some(permit)
+        } else {
+            let (result, permit) = self.work.on_pool(permit);
+            // The stream may be gone; then nobody waits for the rows.
+            let _ = self.sender.send(self.place.done(result));
+            permit
+        };
+        let next = permit.and_then(|permit| Some((gate.next()?, permit)));
+        let Some((next, permit)) = next else { return };
+        let (sender, place) = (next.sender.clone(), next.place);
+        if let Err(error) = next.submit(permit) {
+            let error = error.into();
+            let _ = sender.send(place.done(Err(Failure { row: None, error })));
+        }
+    }
+}
