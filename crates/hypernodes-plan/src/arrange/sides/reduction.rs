@@ -624,7 +624,8 @@ pub(super) fn is_reduction(join: &Join) -> bool {
 fn key_name(key: &Expr) -> String {
     match key {
         Expr::Column(column) if column.relation.is_none() => format!("_.{}", column.name),
-        other => other.schema_name().to_string(),
+        // A cast has the schema name of what it casts.
+        other => other.to_string(),
     }
 }
 

@@ -243,5 +243,14 @@ pub(super) fn shared() -> Vec<Case> {
             "select o.a from v o left join s p on o.y = p.x left join s q on q.x = o.x where coalesce(q.y, 0) > 12",
             |d| none().f(d.t(|t| d.s.get(t.x as usize).is_some_and(|q| q.y > 12))),
         ),
+        // A key beside a column that it casts.
+        case(
+            "select v.a from s join v on cast(s.z as int) = cast(v.x as int) and s.z + 1 > v.x and v.x < 10",
+            |d| none().f(d.t_of_s(|t, s| s.z == t.x && t.x < 10)),
+        ),
+        case(
+            "select v.a from v join s on cast(v.x as int) = cast(s.z as int) and s.z > v.y",
+            |d| none().f(d.t_of_s(|t, s| s.z == t.x && s.z > t.y)),
+        ),
     ]
 }
