@@ -6,7 +6,7 @@
 //! - [`sweep`] sets the engine without settings beside settings that suit a workload;
 //! - [`probe`] is one query in a process of its own, and [`growth`] a table of such;
 //! - [`peers`] sets us beside other systems;
-//! - [`table`] and [`print`] print.
+//! - [`table`] and [`mod@print`] print.
 //!
 //! Sessions and plans are made before the clock starts, unless a workload is about them.
 
