@@ -1,7 +1,8 @@
 //! What runs at once, what runs in vain, and where.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datafusion::arrow::array::{AsArray, Int64Array};
@@ -14,6 +15,8 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::StreamExt;
 use hypernodes::prelude::*;
 use hypernodes_exec::NodeMapExec;
+
+use crate::engines::executors::Counting;
 
 const SERIES: &str = "SELECT value AS x FROM generate_series(0, 999)";
 
@@ -291,27 +294,30 @@ async fn a_partition_that_is_not_read_keeps_no_other_from_its_permits() -> Resul
     Ok(())
 }
 
-#[tokio::test]
-async fn a_worker_takes_its_next_calls_while_nobody_reads() -> Result<()> {
-    let (began, begun) = std::sync::mpsc::channel();
-    let (open, opened) = std::sync::mpsc::channel::<()>();
-    let opened = std::sync::Mutex::new(opened);
+/// A node of one worker, whose call of 0 waits until the sender sends or is dropped; and which
+/// calls began.
+fn first_waits() -> (Node, Sender<()>, Receiver<i64>) {
+    let (began, begun) = channel();
+    let (open, opened) = channel();
+    let opened = Mutex::new(opened);
     let node = Node::map("y", ["x"], move |x: i64| {
         began.send(x).expect("the test waits");
         if x == 0 {
-            opened
-                .lock()
-                .expect("no panic")
-                .recv()
-                .expect("it is opened");
+            let _sent_or_dropped = opened.lock().expect("no panic").recv();
         }
         x
     });
-    let node = node.with_settings(Settings {
+    let settings = Settings {
         max_workers: Some(1),
         use_batch_udf: Some(false),
         ..Settings::default()
-    });
+    };
+    (node.with_settings(settings), open, begun)
+}
+
+#[tokio::test]
+async fn a_worker_takes_its_next_calls_while_nobody_reads() -> Result<()> {
+    let (node, open, begun) = first_waits();
     let session = Session::new()?;
     let frame = session.sql(SERIES).await?.apply(&Pipeline::new([node])?)?;
     let mut stream = frame.execute_stream().await.expect("a stream");
@@ -338,20 +344,10 @@ async fn a_worker_takes_its_next_calls_while_nobody_reads() -> Result<()> {
 
 #[tokio::test]
 async fn calls_that_wait_for_a_permit_are_not_made_once_the_stream_is_gone() -> Result<()> {
-    let (began, begun) = std::sync::mpsc::channel();
-    let (open, opened) = std::sync::mpsc::channel::<()>();
-    let opened = std::sync::Mutex::new(opened);
-    let node = Node::map("y", ["x"], move |x: i64| {
-        began.send(x).expect("the test waits");
-        let _closed = opened.lock().expect("no panic").recv();
-        x
-    });
-    let node = node.with_settings(Settings {
-        max_workers: Some(1),
-        use_batch_udf: Some(false),
-        ..Settings::default()
-    });
-    let session = Session::new()?;
+    let (node, open, begun) = first_waits();
+    let jobs = Arc::new(Counting::default());
+    let executor = Arc::clone(&jobs);
+    let session = Session::on_executor(Settings::default(), executor)?;
     let frame = session.sql(SERIES).await?.apply(&Pipeline::new([node])?)?;
     let mut stream = frame.execute_stream().await.expect("a stream");
     while begun.try_recv().is_err() {
@@ -362,7 +358,8 @@ async fn calls_that_wait_for_a_permit_are_not_made_once_the_stream_is_gone() -> 
     drop(open);
     // The node is gone with the plan and the call that ran, and nothing was sent meanwhile.
     let next = begun.recv_timeout(Duration::from_secs(20));
-    assert_eq!(next, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+    assert_eq!(next, Err(RecvTimeoutError::Disconnected));
+    assert_eq!(jobs.take(), 1, "those that waited were dropped");
     Ok(())
 }
 

@@ -12,10 +12,10 @@ use super::calls::Calls;
 
 /// A thread for each job, which are counted.
 #[derive(Debug, Default)]
-struct Counting(AtomicUsize);
+pub(crate) struct Counting(AtomicUsize);
 
 impl Counting {
-    fn take(&self) -> usize {
+    pub(crate) fn take(&self) -> usize {
         self.0.swap(0, Ordering::SeqCst)
     }
 }

@@ -3,7 +3,7 @@
 mod agreement;
 mod at_once;
 mod calls;
-mod executors;
+pub(crate) mod executors;
 mod own;
 mod parallel;
 mod random;
