@@ -139,6 +139,11 @@ impl Chain {
         }
     }
 
+    /// The steps on another base that has the same columns, under the names that `schema` has.
+    pub(super) fn on(self, base: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+        named(stack(base, self.steps)?, self.columns, names(schema))
+    }
+
     pub(super) fn has_calls(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Call(_)))
     }

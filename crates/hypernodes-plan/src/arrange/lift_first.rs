@@ -129,6 +129,7 @@ fn lift_row(
     let registry = config.function_registry();
     let udf = |name| registry.and_then(|registry| registry.udf(name).ok());
     let packing = match (&read[..], udf("named_struct"), udf("get_field")) {
+        ([], _, _) => return Ok(None),
         ([_], _, _) => None,
         (_, Some(pack), Some(get)) => Some((pack, get)),
         _ => return Ok(None),

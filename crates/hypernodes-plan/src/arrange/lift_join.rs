@@ -72,8 +72,7 @@ pub(super) fn lift_to_filter(
             false => None,
         };
         if let Some(lifted) = lifted {
-            let stacked = stack(lifted, chain.steps)?;
-            return named(stacked, chain.columns, names(filter.input.schema())).map(Some);
+            return chain.on(lifted, filter.input.schema()).map(Some);
         }
     }
     Ok(None)
@@ -97,8 +96,7 @@ pub(super) fn with_kept_lifted(
     let Some(lifted) = lift_side(join, is_left, true, config)? else {
         return Ok(None);
     };
-    let stacked = stack(lifted, chain.steps)?;
-    named(stacked, chain.columns, names(plan.schema())).map(Some)
+    chain.on(lifted, plan.schema()).map(Some)
 }
 
 /// If selective, predicates of the side stay, and what they need.

@@ -7,7 +7,7 @@ use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Column, DFSchema, Result};
 use datafusion_expr::{Expr, LogicalPlan};
 
-use super::chain::{Chain, Step, named, names, owned, stack};
+use super::chain::{Chain, Step, owned};
 use crate::extract::{any_of, demands_of, demands_of_predicate};
 use crate::total::is_total;
 
@@ -23,11 +23,11 @@ pub(super) fn narrow(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
                 return Ok(Transformed::no(plan));
             };
             chain.steps = steps;
-            let narrowed = stack(chain.base, chain.steps)?;
-            named(narrowed, chain.columns, names(plan.schema())).map(Transformed::yes)
+            let base = std::mem::take(&mut chain.base);
+            chain.on(base, plan.schema()).map(Transformed::yes)
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let chain = Chain::of(&aggregate.input)?;
+            let mut chain = Chain::of(&aggregate.input)?;
             let schema = aggregate.input.schema();
             let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
             let readers = exprs.map(|expr| chain.over_base(expr, schema));
@@ -35,8 +35,9 @@ pub(super) fn narrow(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let Some(steps) = guarded(&chain, &readers)? else {
                 return Ok(Transformed::no(plan));
             };
-            let narrowed = stack(chain.base, steps)?;
-            let input = named(narrowed, chain.columns, names(schema))?;
+            chain.steps = steps;
+            let base = std::mem::take(&mut chain.base);
+            let input = chain.on(base, schema)?;
             let mut narrowed = aggregate.clone();
             narrowed.input = Arc::new(input);
             Ok(Transformed::yes(LogicalPlan::Aggregate(narrowed)))

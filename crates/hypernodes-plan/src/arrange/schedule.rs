@@ -6,7 +6,7 @@ use datafusion_common::Result;
 use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion_expr::LogicalPlan;
 
-use super::chain::{Chain, Step, named, names, stack};
+use super::chain::{Chain, Step};
 use crate::order::Price;
 
 /// Orders each chain: predicates that need no call, then one by one the predicate whose
@@ -24,8 +24,9 @@ pub(super) fn schedule(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         let steps = std::mem::take(&mut chain.steps);
         let steps = order.into_iter().map(|index| steps[index].clone());
-        let arranged = stack(chain.base, steps)?;
-        let arranged = named(arranged, chain.columns, names(plan.schema()))?;
+        chain.steps = steps.collect();
+        let base = std::mem::take(&mut chain.base);
+        let arranged = chain.on(base, plan.schema())?;
         Ok(Transformed::new(
             arranged,
             true,

@@ -49,17 +49,10 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
                     true => (side.plan.clone(), other.plan.clone()),
                     false => (other.plan.clone(), side.plan.clone()),
                 };
-                let lower = Join::try_new(
-                    Arc::new(left),
-                    Arc::new(right),
-                    on.clone(),
-                    free,
-                    original.join_type,
-                    original.join_constraint,
-                    original.null_equality,
-                    original.null_aware,
-                )?;
-                marked(&lower, is_left, query.config)?
+                match joined_like(&original, left, right, on.clone(), free)? {
+                    LogicalPlan::Join(lower) => marked(&lower, is_left, query.config)?,
+                    _ => None,
+                }
             }
             false => None,
         };

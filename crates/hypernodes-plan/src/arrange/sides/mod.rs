@@ -6,11 +6,13 @@
 //! however many rows the join makes of it, and for no row that the join drops.
 
 mod bare;
+mod conditions;
+mod offer;
 mod reduce;
 mod reduction;
 mod sink;
 
+pub(super) use offer::Offer;
 pub(super) use reduce::reduce;
-pub(super) use reduction::Offer;
 pub(crate) use reduction::marked;
 pub(super) use sink::sink;

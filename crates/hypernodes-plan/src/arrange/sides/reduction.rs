@@ -1,43 +1,24 @@
 //! A semi join that leaves the rows of a side that a join can use.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{
-    Column, DFSchema, DataFusionError, ExprSchema, JoinConstraint, JoinType, NullEquality, Result,
-    TableReference,
+    Column, DataFusionError, JoinConstraint, JoinType, NullEquality, Result, TableReference,
 };
-use datafusion_expr::expr_fn::ident;
-use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::utils::conjunction;
 use datafusion_expr::{
-    Aggregate, Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, Union, lit,
+    Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, Union, lit,
 };
 use datafusion_optimizer::OptimizerConfig;
 
-use super::super::chain::{Chain, Step, named, names, owned, stack};
-use super::bare::{Bare, bare, has_all, has_calls};
-use crate::total::is_total;
+use super::super::chain::{Chain, Step, named, names, stack};
+use super::bare::has_calls;
+use super::conditions::Conditions;
+use super::offer::Offer;
 
 /// The alias of a side's keys: what tells that the other side was reduced already.
 const KEYS: &str = "__hn_keys";
-
-/// What rows of a side must match to be used by the join.
-#[derive(Clone)]
-pub(super) struct Conditions {
-    /// An expression of the side, and what it must equal.
-    on: Vec<(Expr, Expr)>,
-    filter: Vec<Expr>,
-}
-
-/// What the other side of a join offers to match a side by.
-pub(in super::super) struct Offer {
-    other: LogicalPlan,
-    /// Over both sides.
-    conditions: Conditions,
-    /// Whether the rows that match are just those that the join uses.
-    pub(in super::super) is_exact: bool,
-}
 
 /// What a side is reduced by.
 pub(super) struct Reduction {
@@ -58,91 +39,6 @@ pub(super) fn oriented(
             let on = on.map(|(left, right)| (right, left)).collect();
             (&join.right, &join.left, on)
         }
-    }
-}
-
-impl Offer {
-    /// By what a side can be reduced; `None` if by nothing.
-    ///
-    /// What the other side was itself reduced by, to rows that match tables of this one, is left
-    /// out, or two sides would reduce each other without end.
-    pub(in super::super) fn of(join: &Join, is_left: bool) -> Result<Option<Self>> {
-        let (side, other, on) = oriented(join, is_left);
-        let own_tables = tables(side)?;
-        let mut is_all_own = true;
-        let other = other.clone().transform_up(|plan| match plan {
-            LogicalPlan::Join(join)
-                if is_reduction(&join) && overlap(&join.right, &own_tables)? =>
-            {
-                is_all_own &= is_reduced_by(&join, &on);
-                Ok(Transformed::yes(Arc::unwrap_or_clone(join.left)))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        let Some(Bare { plan, is_exact }) = bare(&other.data)? else {
-            return Ok(None);
-        };
-        let schema = Arc::clone(plan.schema());
-        // A float that is computed again may differ.
-        let is_given = |expr: &Expr| {
-            let is_float = |column: &Column| {
-                let field = schema.field_from_column(column);
-                field.is_ok_and(|field| field.data_type().is_floating())
-            };
-            has_all(&schema, expr) && !owned(expr).iter().any(is_float)
-        };
-        let is_of_other =
-            |column: &Column| other.data.schema().maybe_index_of_column(column).is_some();
-        let conjuncts: Vec<&Expr> = join.filter.iter().flat_map(split_conjunction).collect();
-        let filter = conjuncts.iter().filter(|conjunct| {
-            let mut columns = owned(conjunct).into_iter();
-            !conjunct.is_volatile()
-                && columns.all(|column| !is_of_other(&column) || is_given(&Expr::Column(column)))
-        });
-        let filter: Vec<Expr> = filter.map(|conjunct| (*conjunct).clone()).collect();
-        let count = on.len();
-        let on = on.into_iter();
-        let on = on.filter(|(own, key)| is_given(key) && !own.is_volatile() && !key.is_volatile());
-        let on: Vec<(Expr, Expr)> = on.collect();
-        let is_whole =
-            is_exact && is_all_own && on.len() == count && filter.len() == conjuncts.len();
-        let mut conditions = Conditions { on, filter };
-        let both = side.schema().join(&schema)?;
-        let may_fail = conditions
-            .clone()
-            .total(&both)
-            .is_none_or(|total| total.len() < conditions.len());
-        if !is_whole && may_fail {
-            // What is left out kept from the others the rows on which they would fail.
-            conditions
-                .on
-                .retain(|(own, key)| is_total(own, &both) && is_total(key, &both));
-            conditions
-                .filter
-                .retain(|conjunct| is_total(conjunct, &both));
-        }
-        let own = bare(side)?;
-        let is_own = |column: &Column| match &own {
-            Some(own) => own.plan.schema().maybe_index_of_column(column).is_some(),
-            None => false,
-        };
-        let reads = conditions
-            .on
-            .iter()
-            .map(|(own, _)| own)
-            .chain(&conditions.filter);
-        let mut reads = reads.flat_map(owned);
-        let is_free = reads.all(|column| is_of_other(&column) || is_own(&column));
-        // Those that may fail stay above the predicates on calls, and so above these.
-        let chain = Chain::of(side)?;
-        let called = chain.steps.iter().skip_while(|step| step.is_filter());
-        let is_filtered = called.clone().any(Step::is_filter);
-        let is_exact = is_whole && is_free && !(may_fail && is_filtered);
-        Ok(Some(Self {
-            other: plan,
-            conditions,
-            is_exact,
-        }))
     }
 }
 
@@ -225,8 +121,7 @@ impl Reduction {
                 _ => None,
             };
             if let Some(base) = placed {
-                let stacked = stack(base, chain.steps)?;
-                return named(stacked, chain.columns, names(plan.schema())).map(Some);
+                return chain.on(base, plan.schema()).map(Some);
             }
         }
         if !has_calls_above {
@@ -421,183 +316,6 @@ pub(crate) fn marked(
     Ok(mark.map(|mark| (marked, mark)))
 }
 
-impl Conditions {
-    fn len(&self) -> usize {
-        self.on.len() + self.filter.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Those that read the other side alone are predicates on it.
-    fn without_those_of(mut self, other: LogicalPlan) -> Result<(LogicalPlan, Self)> {
-        let schema = Arc::clone(other.schema());
-        let is_own = |conjunct: &Expr| has_all(&schema, conjunct);
-        let (own, rest): (Vec<Expr>, Vec<Expr>) = self.filter.into_iter().partition(is_own);
-        self.filter = rest;
-        let plan = match conjunction(own) {
-            Some(predicate) => LogicalPlanBuilder::new(other).filter(predicate)?.build()?,
-            None => other,
-        };
-        Ok((plan, self))
-    }
-
-    /// The values that the other side has for them, and the conditions over these. Each column is
-    /// named by what it is of, as the join reads it.
-    fn over_keys(self, other: LogicalPlan, alias: &str) -> Result<(LogicalPlan, Self)> {
-        let schema = Arc::clone(other.schema());
-        let has = |column: &Column| schema.maybe_index_of_column(column).is_some();
-        let read = self.filter.iter().flat_map(owned).filter(has);
-        let mut columns: Vec<Expr> = self.on.iter().map(|(_, key)| key.clone()).collect();
-        columns.extend(read.map(Expr::Column));
-        columns.sort_by_cached_key(|expr| expr.schema_name().to_string());
-        columns.dedup();
-        let name = key_name;
-        let key = |expr: &Expr| {
-            let relation = TableReference::bare(alias);
-            Expr::Column(Column::new(Some(relation), name(expr)))
-        };
-        let on = self.on.into_iter().map(|(own, other)| {
-            let key = key(&other);
-            (own, key)
-        });
-        let on = on.collect();
-        let filter = self.filter.into_iter().map(|conjunct| {
-            let rewritten = conjunct.transform_up(|part| match &part {
-                Expr::Column(column) if has(column) => Ok(Transformed::yes(key(&part))),
-                _ => Ok(Transformed::no(part)),
-            });
-            rewritten.map(|rewritten| rewritten.data)
-        });
-        let filter = filter.collect::<Result<_>>()?;
-        let exprs = columns.iter().map(|expr| expr.clone().alias(name(expr)));
-        let keys = Projection::try_new(exprs.collect(), Arc::new(other))?;
-        Ok((LogicalPlan::Projection(keys), Self { on, filter }))
-    }
-
-    /// Those that no call of the chain is needed for, over its base: fewer of them keep more rows,
-    /// and are still right. `None` if too few are left.
-    fn below(self, chain: &Chain, plan: &LogicalPlan) -> Result<Option<Self>> {
-        let made: HashSet<Column> = chain.steps.iter().flat_map(Step::makes).collect();
-        let is_free = |expr: &Expr| owned(expr).is_disjoint(&made);
-        let (had_keys, was_empty) = (!self.on.is_empty(), self.is_empty());
-        let mut below = Self {
-            on: Vec::new(),
-            filter: Vec::new(),
-        };
-        for (own, key) in self.on {
-            let own = chain.over_base(&own, plan.schema())?;
-            if is_free(&own) {
-                below.on.push((own, key));
-            }
-        }
-        for conjunct in self.filter {
-            let conjunct = chain.over_side(&conjunct, plan.schema())?;
-            if is_free(&conjunct) {
-                below.filter.push(conjunct);
-            }
-        }
-        let is_enough = below.is_empty() == was_empty && below.on.is_empty() != had_keys;
-        Ok(is_enough.then_some(below))
-    }
-
-    /// Those that cannot fail; `None` if too few are left.
-    fn total(mut self, schema: &DFSchema) -> Option<Self> {
-        let (had_keys, was_empty) = (!self.on.is_empty(), self.is_empty());
-        self.on.retain(|(own, _)| is_total(own, schema));
-        self.filter.retain(|conjunct| is_total(conjunct, schema));
-        let is_enough = self.is_empty() == was_empty && self.on.is_empty() != had_keys;
-        is_enough.then_some(self)
-    }
-
-    /// The keys that are groups: a key of the groups is one of their rows.
-    fn below_groups(&self, aggregate: &Aggregate) -> Option<Self> {
-        if matches!(aggregate.group_expr[..], [Expr::GroupingSet(_)]) {
-            return None;
-        }
-        let group = |own: &Expr| match own {
-            Expr::Column(column) => {
-                let position = aggregate.schema.maybe_index_of_column(column)?;
-                let group = aggregate.group_expr.get(position)?.clone().unalias();
-                (!group.is_volatile()).then_some(group)
-            }
-            _ => None,
-        };
-        let on = self.on.iter();
-        let on = on.filter_map(|(own, key)| Some((group(own)?, key.clone())));
-        let on: Vec<(Expr, Expr)> = on.collect();
-        let filter = Vec::new();
-        (!on.is_empty()).then_some(Self { on, filter })
-    }
-
-    /// The same of an arm of a union.
-    fn of_arm(&self, union: &LogicalPlan, arm: &LogicalPlan) -> Result<Self> {
-        let (upper, lower) = (union.schema().columns(), arm.schema().columns());
-        let moved = |expr: &Expr| {
-            let moved = expr.clone().transform_up(|part| match &part {
-                Expr::Column(column) => {
-                    let place = upper.iter().position(|known| known == column);
-                    let own = place.and_then(|place| lower.get(place));
-                    Ok(Transformed::yes(own.cloned().map_or(part, Expr::Column)))
-                }
-                _ => Ok(Transformed::no(part)),
-            });
-            moved.map(|moved| moved.data)
-        };
-        let on = self.on.iter();
-        let on = on.map(|(own, key)| Ok((moved(own)?, key.clone())));
-        Ok(Self {
-            on: on.collect::<Result<_>>()?,
-            filter: self.filter.iter().map(moved).collect::<Result<_>>()?,
-        })
-    }
-
-    /// Those that read nothing but the side, beside the keys.
-    fn of_side(&self, side: &LogicalPlan, keys: &LogicalPlan) -> Self {
-        let has = |column: &Column| side.schema().maybe_index_of_column(column).is_some();
-        let is_known =
-            |column: &Column| has(column) || keys.schema().maybe_index_of_column(column).is_some();
-        let on = self.on.iter().filter(|(own, _)| {
-            let columns = owned(own);
-            !columns.is_empty() && columns.iter().all(has)
-        });
-        let on: Vec<(Expr, Expr)> = on.cloned().collect();
-        let filter = self.filter.iter();
-        let filter = filter.filter(|conjunct| owned(conjunct).iter().all(is_known));
-        let filter: Vec<Expr> = filter.cloned().collect();
-        let is_enough = on.is_empty() == self.on.is_empty();
-        match is_enough {
-            true => Self { on, filter },
-            false => Self {
-                on: Vec::new(),
-                filter: Vec::new(),
-            },
-        }
-    }
-
-    /// The columns of the keys that they read.
-    fn keys(&self, keys: &LogicalPlan) -> Vec<Column> {
-        let read = self.on.iter().map(|(_, key)| key).chain(&self.filter);
-        let read: HashSet<Column> = read.flat_map(owned).collect();
-        let mut columns = keys.schema().columns();
-        columns.retain(|column| self.is_empty() || read.contains(column));
-        columns
-    }
-
-    /// Whether a reduction has the same keys.
-    fn is_met_by(&self, on: &[(Expr, Expr)]) -> bool {
-        let named = |on: &[(Expr, Expr)]| -> Vec<(Expr, Expr)> {
-            let pairs = on.iter().map(|(own, key)| match key {
-                Expr::Column(column) => (own.clone(), ident(&column.name)),
-                other => (own.clone(), other.clone()),
-            });
-            pairs.collect()
-        };
-        named(&self.on) == named(on)
-    }
-}
-
 /// Of a plan that is matched by no condition, whether it has a row.
 fn any_row(plan: LogicalPlan) -> Result<LogicalPlan> {
     let builder = LogicalPlanBuilder::new(plan).limit(0, Some(1))?;
@@ -620,25 +338,6 @@ pub(super) fn is_reduction(join: &Join) -> bool {
     join.join_type == JoinType::LeftSemi && is_keys(&join.right)
 }
 
-/// The name of a key's column; a qualified one, since the side may have one of the same.
-fn key_name(key: &Expr) -> String {
-    match key {
-        Expr::Column(column) if column.relation.is_none() => format!("_.{}", column.name),
-        // A cast has the schema name of what it casts.
-        other => other.to_string(),
-    }
-}
-
-/// Whether a reduction is by these keys of a side and what they equal: to reduce that side, it
-/// says nothing new.
-fn is_reduced_by(reduction: &Join, on: &[(Expr, Expr)]) -> bool {
-    let mut keys = reduction.on.iter().map(|(_, key)| match key {
-        Expr::Column(key) => on.iter().any(|(own, _)| key_name(own) == key.name),
-        _ => false,
-    });
-    keys.all(|is_own| is_own)
-}
-
 fn is_keys(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => alias.alias.table().starts_with(KEYS),
@@ -659,7 +358,7 @@ fn is_within(tables: &[TableReference], others: &[TableReference]) -> bool {
 }
 
 /// The tables that a plan reads, but for those that only reduce it: no rule changes them.
-fn tables(plan: &LogicalPlan) -> Result<Vec<TableReference>> {
+pub(super) fn tables(plan: &LogicalPlan) -> Result<Vec<TableReference>> {
     let (mut tables, mut open) = (Vec::new(), vec![plan]);
     while let Some(plan) = open.pop() {
         match plan {
@@ -672,7 +371,7 @@ fn tables(plan: &LogicalPlan) -> Result<Vec<TableReference>> {
     Ok(tables)
 }
 
-fn overlap(plan: &LogicalPlan, with: &[TableReference]) -> Result<bool> {
+pub(super) fn overlap(plan: &LogicalPlan, with: &[TableReference]) -> Result<bool> {
     let mut found = false;
     plan.apply(|plan| {
         if let LogicalPlan::TableScan(scan) = plan {

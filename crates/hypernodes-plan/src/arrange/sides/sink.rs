@@ -8,7 +8,8 @@ use datafusion_expr::{Expr, Join, LogicalPlan};
 
 use super::super::chain::{Chain, Step, named, names, owned, stack};
 use super::super::schedule::price;
-use super::reduction::{Offer, oriented};
+use super::offer::Offer;
+use super::reduction::oriented;
 use crate::extract::is_null_of_nulls;
 use crate::join::joined_like;
 use crate::node_map::MappedCall;
