@@ -18,6 +18,7 @@ mod expr;
 mod extract;
 mod join;
 mod node_map;
+mod of_empty;
 mod order;
 mod pin_nodes;
 mod share;

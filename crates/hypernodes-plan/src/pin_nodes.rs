@@ -12,6 +12,7 @@ use datafusion_expr::{
 use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use crate::extract::has_subquery;
+use crate::of_empty::give_of_empty;
 use crate::order::by_cost;
 use crate::udf::NodeUdf;
 
@@ -50,11 +51,14 @@ impl OptimizerRule for PinNodes {
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
         plan.transform_up_with_subqueries(|plan| {
+            let plan = give_of_empty(plan, config)?;
+            let changed = plan.transformed;
+            let plan = plan.data;
             if !calls_nodes(&plan)? {
-                return Ok(Transformed::no(plan));
+                return Ok(Transformed::new_transformed(plan, changed));
             }
             let plan = tell_apart(plan)?;
-            let changed = plan.transformed;
+            let changed = changed | plan.transformed;
             let pinned = match plan.data {
                 LogicalPlan::Filter(filter) => pin_filter(filter, config),
                 LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {

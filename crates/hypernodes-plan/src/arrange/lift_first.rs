@@ -10,6 +10,7 @@ use datafusion_expr::{Aggregate, Expr, LogicalPlan, lit};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
+use crate::extract::is_null_of_nulls;
 
 /// An aggregate that gives the first or the last row's value of a group.
 #[derive(Clone, Copy)]
@@ -54,7 +55,7 @@ pub(super) fn lift_first(
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let is_set = |group: &Expr| matches!(group, Expr::GroupingSet(_));
-    if aggregate.group_expr.is_empty() || aggregate.group_expr.iter().any(is_set) {
+    if aggregate.group_expr.iter().any(is_set) {
         return Ok(None);
     }
     let mut tried: Vec<First<'_>> = Vec::new();
@@ -116,6 +117,17 @@ fn lift_row(
         Step::Filter(_) => false,
     };
     if above.is_empty() || !above.iter().all(is_repeatable) {
+        return Ok(None);
+    }
+    // Of no rows at all, one row of nulls is made.
+    let is_null = |step: &Step| match step {
+        Step::Call(call) => is_null_of_nulls(&Expr::ScalarFunction(call.function.clone())),
+        Step::Filter(_) => false,
+    };
+    let mut lifted = args.iter().flatten();
+    if aggregate.group_expr.is_empty()
+        && !(above.iter().all(is_null) && lifted.all(|arg| matches!(arg, Expr::Column(_))))
+    {
         return Ok(None);
     }
 

@@ -196,6 +196,34 @@ pub(super) fn shared() -> Vec<Case> {
             |d| none().f(d.s_of_t(|t, s| t.z == s.x && t.x < d.percent(25))),
         ),
         case(
+            "select x, (select m(count(*)) from s where s.x = t.z) r from t",
+            |d| none().m(d.s_of_t(|t, s| t.z == s.x) + d.t(|t| t.z >= d.k() as i64)),
+        ),
+        case(
+            "select x, (select coalesce(m(c + 1), 1) + 1 from (select count(*) c from s where s.x = t.z)) r from t where y < {30}",
+            |d| {
+                let is_left = |t: &Row| t.y < d.percent(30);
+                let groups = d.s_of_t(|t, s| t.z == s.x && is_left(t));
+                none().m(groups + d.t(|t| is_left(t) && t.z >= d.k() as i64))
+            },
+        ),
+        case(
+            "select x, (select m(sum(g(y)) + count(*)) + 1 from s where s.x = t.z having count(*) > 0) r from t",
+            |d| {
+                let groups = d.s_of_t(|t, s| t.z == s.x);
+                none().g(groups).m(groups)
+            },
+        ),
+        case(
+            "select x from t where m(x) = (select m(count(*)) from s where s.x = t.z) and y < {30}",
+            |d| {
+                let is_left = |t: &Row| t.y < d.percent(30);
+                let groups = d.s_of_t(|t, s| t.z == s.x && is_left(t));
+                let empty = d.t(|t| is_left(t) && t.z >= d.k() as i64);
+                none().m(d.t(is_left) + groups + empty)
+            },
+        ),
+        case(
             "select t.x, q.a from t left join lateral (select f(s.y) a from s where s.x = t.z) q on true",
             |d| none().f(d.s_of_t(|t, s| t.z == s.x)),
         ),
@@ -242,6 +270,24 @@ pub(super) fn shared() -> Vec<Case> {
         case(
             "select o.a from v o left join s p on o.y = p.x left join s q on q.x = o.x where coalesce(q.y, 0) > 12",
             |d| none().f(d.t(|t| d.s.get(t.x as usize).is_some_and(|q| q.y > 12))),
+        ),
+        // The first of all rows.
+        case("select first_value(f(x) order by y desc) from t", |_| {
+            none().f(1)
+        }),
+        case(
+            "select last_value(g(f(x)) order by y), count(*) from t where m(y) = 3",
+            |d| {
+                let last = d.t.iter().filter(|t| m(t.y) == 3).max_by_key(|t| t.y);
+                none()
+                    .m(d.n())
+                    .f(1)
+                    .g(last.filter(|t| some(t.x)).iter().count())
+            },
+        ),
+        case(
+            "select first_value(coalesce(f(x), 0) order by y) from t where x < 0",
+            |_| none(),
         ),
         // A key beside a column that it casts.
         case(
