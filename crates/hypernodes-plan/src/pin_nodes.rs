@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_expr::expr::{InSubquery, SetComparison, SetQuantifier};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
     BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Values,
@@ -50,8 +51,12 @@ impl OptimizerRule for PinNodes {
         plan: LogicalPlan,
         config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
+        if !calls_below(&plan)? {
+            return Ok(Transformed::no(plan));
+        }
         plan.transform_up_with_subqueries(|plan| {
-            let plan = give_of_empty(plan, config)?;
+            let plan = plan.map_expressions(|expr| expr.transform_up(as_membership))?;
+            let plan = plan.transform_data(|plan| give_of_empty(plan, config))?;
             let changed = plan.transformed;
             let plan = plan.data;
             if !calls_nodes(&plan)? {
@@ -72,6 +77,28 @@ impl OptimizerRule for PinNodes {
     }
 }
 
+/// `= ANY` and `<> ALL` of calls as `IN` and `NOT IN`, which read the subquery once. DataFusion
+/// knows no `NOT IN` of a correlated subquery.
+fn as_membership(expr: Expr) -> Result<Transformed<Expr>> {
+    use SetQuantifier::{All, Any};
+    Ok(match expr {
+        Expr::SetComparison(SetComparison {
+            expr,
+            subquery,
+            op: op @ (Operator::Eq | Operator::NotEq),
+            quantifier,
+        }) if (op == Operator::Eq) == (quantifier == Any)
+            && (quantifier == Any || subquery.outer_ref_columns.is_empty())
+            && calls_below(&subquery.subquery)? =>
+        {
+            let is_negated = quantifier == All;
+            let membership = InSubquery::new(expr, subquery, is_negated);
+            Transformed::yes(Expr::InSubquery(membership))
+        }
+        other => Transformed::no(other),
+    })
+}
+
 trait Update {
     fn update_transformed(self, changed: bool) -> Self;
 }
@@ -87,6 +114,19 @@ fn calls_nodes(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_expressions(|expr| {
         found |= NodeUdf::is_in(expr);
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
+}
+
+/// Whether the plan, or a subquery of it, calls a node anywhere.
+fn calls_below(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|plan| {
+        found |= calls_nodes(plan)?;
         Ok(match found {
             true => TreeNodeRecursion::Stop,
             false => TreeNodeRecursion::Continue,

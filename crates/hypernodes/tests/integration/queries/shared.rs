@@ -271,6 +271,14 @@ pub(super) fn shared() -> Vec<Case> {
             "select o.a from v o left join s p on o.y = p.x left join s q on q.x = o.x where coalesce(q.y, 0) > 12",
             |d| none().f(d.t(|t| d.s.get(t.x as usize).is_some_and(|q| q.y > 12))),
         ),
+        // Any and all.
+        case("select x from t where x <> all (select m(y) from s)", |d| {
+            none().m(d.k())
+        }),
+        case(
+            "select x from t where f(x) = any (select f(y) from s)",
+            |d| none().f(d.n() + d.k()),
+        ),
         // The first of all rows.
         case("select first_value(f(x) order by y desc) from t", |_| {
             none().f(1)
