@@ -44,24 +44,67 @@ impl Clock {
     }
 }
 
+/// Measures, from another thread, a call that has not ended.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    wall: Instant,
+    state: File,
+    schedule: File,
+    before: [Duration; 2],
+}
+
+impl Watch {
+    /// Of the call that this thread begins; `None` where the system does not tell.
+    pub(crate) fn start() -> Option<Self> {
+        let state = File::open("/proc/thread-self/stat").ok()?;
+        let mut schedule = File::open(SCHEDULE).ok()?;
+        Some(Self {
+            before: scheduled(&mut schedule)?,
+            state,
+            schedule,
+            wall: Instant::now(),
+        })
+    }
+
+    /// The time of the call so far, if its thread is asleep.
+    pub(crate) fn asleep(&mut self) -> Option<Lap> {
+        let mut text = [0; 512];
+        let text = read(&mut self.state, &mut text)?;
+        // After the name of the thread, which may hold anything.
+        let (_, fields) = text.rsplit_once(')')?;
+        let is_asleep = matches!(fields.trim_start().chars().next(), Some('S' | 'D'));
+        // Of a thread that runs, these would be told at times.
+        let after = scheduled(&mut self.schedule)?;
+        let [computing, queued] =
+            std::array::from_fn(|time| after[time].saturating_sub(self.before[time]));
+        let waiting = self.wall.elapsed().saturating_sub(computing + queued);
+        is_asleep.then_some(Lap { computing, waiting })
+    }
+}
+
 /// How long this thread was ready and no core was free, as far as the system tells.
 fn queued() -> Duration {
     thread_local! {
-        static FILE: RefCell<Option<File>> =
-            RefCell::new(File::open("/proc/thread-self/schedstat").ok());
+        static FILE: RefCell<Option<File>> = RefCell::new(File::open(SCHEDULE).ok());
     }
-    let read = || {
-        let mut text = [0; 96];
-        let length = FILE.with_borrow_mut(|file| {
-            let file = file.as_mut()?;
-            file.rewind().ok()?;
-            file.read(&mut text).ok()
-        })?;
-        let text = std::str::from_utf8(&text[..length]).ok()?;
-        let nanoseconds = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-        Some(Duration::from_nanos(nanoseconds))
-    };
-    read().unwrap_or_default()
+    let times = FILE.with_borrow_mut(|file| scheduled(file.as_mut()?));
+    times.map_or(Duration::ZERO, |[_, queued]| queued)
+}
+
+const SCHEDULE: &str = "/proc/thread-self/schedstat";
+
+/// How long a thread was on a core, and how long it was ready and none was free.
+fn scheduled(schedule: &mut File) -> Option<[Duration; 2]> {
+    let mut text = [0; 96];
+    let mut fields = read(schedule, &mut text)?.split_ascii_whitespace();
+    let mut next = || Some(Duration::from_nanos(fields.next()?.parse().ok()?));
+    Some([next()?, next()?])
+}
+
+fn read<'a>(file: &mut File, text: &'a mut [u8]) -> Option<&'a str> {
+    file.rewind().ok()?;
+    let length = file.read(text).ok()?;
+    std::str::from_utf8(&text[..length]).ok()
 }
 
 #[cfg(test)]
@@ -69,6 +112,27 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+
+    #[test]
+    fn a_thread_that_sleeps_is_told_from_one_that_computes() {
+        let (sender, receiver) = channel();
+        let (stop, stopped) = channel::<()>();
+        let sleeper = std::thread::spawn(move || {
+            sender.send(Watch::start()).expect("the test waits");
+            let _ = stopped.recv();
+        });
+        let Some(mut sleeper_watch) = receiver.recv().expect("it starts") else {
+            return;
+        };
+        let mut watch = Watch::start().expect("as there");
+        while watch.wall.elapsed() < Duration::from_millis(20) {
+            assert!(watch.asleep().is_none(), "this thread asks");
+        }
+        let lap = sleeper_watch.asleep().expect("it waits");
+        assert!(lap.waiting > lap.computing, "{lap:?}");
+        drop(stop);
+        sleeper.join().expect("it ends");
+    }
 
     #[test]
     fn computing_is_told_from_waiting() {

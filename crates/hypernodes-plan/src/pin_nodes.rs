@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DFSchema, JoinType, Result};
-use datafusion_expr::expr::{InSubquery, SetComparison, SetQuantifier};
+use datafusion_common::{Column, DFSchema, ExprSchema, JoinType, Result};
+use datafusion_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
-    BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Values,
+    BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Subquery,
+    Values, binary_expr, lit,
 };
 use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
@@ -56,6 +57,7 @@ impl OptimizerRule for PinNodes {
         }
         plan.transform_up_with_subqueries(|plan| {
             let plan = plan.map_expressions(|expr| expr.transform_up(as_membership))?;
+            let plan = plan.transform_data(as_existence)?;
             let plan = plan.transform_data(|plan| give_of_empty(plan, config))?;
             let changed = plan.transformed;
             let plan = plan.data;
@@ -97,6 +99,54 @@ fn as_membership(expr: Expr) -> Result<Transformed<Expr>> {
         }
         other => Transformed::no(other),
     })
+}
+
+/// The other comparisons with any or all rows of a subquery, where null is as good as false: as
+/// `EXISTS`, which reads the subquery once.
+fn as_existence(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let LogicalPlan::Filter(filter) = plan else {
+        return Ok(Transformed::no(plan));
+    };
+    let (mut conjuncts, mut changed) = (split_conjunction_owned(filter.predicate), false);
+    for conjunct in &mut conjuncts {
+        if let Expr::SetComparison(comparison) = conjunct
+            && let Some(existence) = existence(comparison, filter.input.schema())?
+        {
+            (*conjunct, changed) = (existence, true);
+        }
+    }
+    let predicate = conjunction(conjuncts).unwrap_or(lit(true));
+    let plan = LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?);
+    Ok(Transformed::new_transformed(plan, changed))
+}
+
+fn existence(comparison: &SetComparison, outer: &DFSchema) -> Result<Option<Expr>> {
+    let (expr, rows) = (&comparison.expr, &comparison.subquery.subquery);
+    let other = rows.schema().columns().into_iter().next();
+    let is_called = NodeUdf::is_in(expr) || calls_below(rows)?;
+    let Some(other) = other.filter(|_| is_called && !has_subquery(expr)) else {
+        return Ok(None);
+    };
+    let own = expr.as_ref().clone().transform_up(|part| match part {
+        Expr::Column(column) => {
+            let field = Arc::clone(outer.field_from_column(&column)?);
+            Ok(Transformed::yes(Expr::OuterReferenceColumn(field, column)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    let test = binary_expr(own.data, comparison.op, Expr::Column(other));
+    let (test, negated) = match comparison.quantifier {
+        SetQuantifier::Any => (test.is_true(), false),
+        SetQuantifier::All => (test.is_not_true(), true),
+    };
+    let plan = LogicalPlanBuilder::new(LogicalPlan::clone(rows)).filter(test)?;
+    let plan = plan.build()?;
+    let subquery = Subquery {
+        outer_ref_columns: plan.all_out_ref_exprs(),
+        subquery: Arc::new(plan),
+        spans: comparison.subquery.spans.clone(),
+    };
+    Ok(Some(Expr::Exists(Exists { subquery, negated })))
 }
 
 trait Update {

@@ -308,7 +308,13 @@ impl ExecutionPlan for NodeMapExec {
         parent_filters: Vec<Arc<dyn PhysicalExpr>>,
         _: &ConfigOptions,
     ) -> Result<FilterDescription> {
-        let passed: HashSet<usize> = (0..self.input.schema().fields().len()).collect();
+        // The input looks for the first column of the name.
+        let schema = self.input.schema();
+        let is_first = |index: &usize| {
+            let first = schema.index_of(schema.field(*index).name());
+            first.is_ok_and(|first| first == *index)
+        };
+        let passed: HashSet<usize> = (0..schema.fields().len()).filter(is_first).collect();
         let child = ChildFilterDescription::from_child_with_allowed_indices(
             &parent_filters,
             passed,

@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::Duration;
 
 use hypernodes_graph::{Call, Node, Settings};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ahead::Issued;
 use super::limiter::{Gradient, Limiter, Threads};
-use crate::clock::Lap;
+use crate::clock::{Lap, Watch};
 
 /// Rows of an async node in flight, if nobody says otherwise: at first, at least and at most.
 const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
@@ -27,6 +29,8 @@ const MAX_WINDOW: usize = 4 * BATCH;
 const AHEAD: usize = 4;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
+/// The longest time between two looks at calls of which none has ended.
+const MAX_PAUSE: Duration = Duration::from_millis(16);
 /// Work that is done before a thread would have been woken for it.
 const IN_PLACE: Duration = Duration::from_micros(100);
 
@@ -37,6 +41,11 @@ pub(super) struct Gate {
     /// The permits there are, given out or not.
     granted: AtomicUsize,
     limiter: Mutex<Limiter>,
+    /// Whether nothing is known of the calls yet, and whether they are looked at meanwhile.
+    is_starting: AtomicBool,
+    is_looked_at: AtomicBool,
+    /// The first sync calls.
+    watched: Mutex<Vec<Watch>>,
     /// Of a sync row, 0 while none was measured.
     nanoseconds: AtomicU64,
     /// The most sync rows that one call was seen to do in time.
@@ -71,6 +80,9 @@ impl Gate {
             permits: Arc::new(Semaphore::new(first)),
             settings,
             granted: AtomicUsize::new(first),
+            is_starting: AtomicBool::new(limiter.is_starting()),
+            is_looked_at: AtomicBool::new(false),
+            watched: Mutex::default(),
             limiter: Mutex::new(limiter),
             nanoseconds: AtomicU64::new(0),
             proven: AtomicUsize::new(0),
@@ -116,15 +128,73 @@ impl Gate {
         let Some(limit) = limiter.learn(lap, self.in_flight()) else {
             return Some(permit);
         };
+        self.settle_start(&limiter);
         if limit > granted {
-            self.permits.add_permits(limit - granted);
-            self.granted.store(limit, Ordering::Relaxed);
+            self.grant(limit);
         } else if limit < granted {
             permit.forget();
             self.granted.store(granted - 1, Ordering::Relaxed);
             return None;
         }
         Some(permit)
+    }
+
+    fn grant(&self, limit: usize) {
+        let granted = self.granted.swap(limit, Ordering::Relaxed);
+        self.permits.add_permits(limit.saturating_sub(granted));
+    }
+
+    fn settle_start(&self, limiter: &Limiter) {
+        if self.is_starting.load(Ordering::Relaxed) && !limiter.is_starting() {
+            self.is_starting.store(false, Ordering::Relaxed);
+            self.watched.lock().clear();
+        }
+    }
+
+    /// A sync call begins on this thread.
+    pub(super) fn began(&self) {
+        if self.is_starting.load(Ordering::Relaxed)
+            && let Some(watch) = Watch::start()
+        {
+            self.watched.lock().push(watch);
+        }
+    }
+
+    /// There is no permit for a stream. Until the first calls end, or it is cancelled, they are
+    /// looked at now and then: if they wait, there will be more permits.
+    pub(super) fn exhausted(self: &Arc<Self>, is_cancelled: &Arc<AtomicBool>) {
+        if !self.is_starting.load(Ordering::Relaxed)
+            || self.is_looked_at.swap(true, Ordering::Relaxed)
+        {
+            return;
+        }
+        let Ok(tokio) = Handle::try_current() else {
+            self.is_looked_at.store(false, Ordering::Relaxed);
+            return;
+        };
+        let (gate, is_cancelled) = (Arc::downgrade(self), Arc::clone(is_cancelled));
+        tokio.spawn_blocking(move || look(&gate, &is_cancelled));
+    }
+
+    /// Whether to look again.
+    fn ramp(&self) -> bool {
+        let mut limiter = self.limiter.lock();
+        if !limiter.is_starting() || self.permits.available_permits() > 0 {
+            return false;
+        }
+        let mut watched = self.watched.lock();
+        let asleep: Vec<Lap> = watched.iter_mut().filter_map(Watch::asleep).collect();
+        if asleep.len() < watched.len() {
+            return true;
+        }
+        drop(watched);
+        if let Some(limit) = limiter.ramp(&asleep)
+            && limit > self.limit()
+        {
+            self.grant(limit);
+        }
+        self.settle_start(&limiter);
+        limiter.is_starting()
     }
 
     /// Whether a stream that holds `ahead` may have one more call wait for a permit.
@@ -213,6 +283,22 @@ impl Gate {
     /// once says nothing about the thousand after it.
     fn believed(&self) -> usize {
         self.proven.load(Ordering::Relaxed).saturating_mul(2).max(1)
+    }
+}
+
+/// Looks at the first calls of a gate until enough is known of them.
+fn look(gate: &Weak<Gate>, is_cancelled: &AtomicBool) {
+    let mut pause = UNIT;
+    for round in 0.. {
+        thread::sleep(pause);
+        let Some(gate) = gate.upgrade() else { return };
+        if is_cancelled.load(Ordering::Relaxed) || !gate.ramp() {
+            gate.is_looked_at.store(false, Ordering::Relaxed);
+            return;
+        }
+        if round > 0 {
+            pause = MAX_PAUSE.min(2 * pause);
+        }
     }
 }
 

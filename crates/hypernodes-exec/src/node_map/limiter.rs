@@ -15,13 +15,16 @@ pub(super) enum Limiter {
 
 /// For async calls: more at once as long as that does not make each of them slower.
 ///
-/// The limit doubles with each round of calls as in TCP's slow start, until the first round
-/// that took longer; from then on it follows the Gradient2 algorithm of Netflix's
+/// The limit doubles with each round of calls as in TCP's slow start, and with each millisecond in
+/// which all of them wait, until the first round that took longer than the first calls; from then
+/// on it follows the Gradient2 algorithm of Netflix's
 /// concurrency-limits: the limit is scaled by the long-term latency over the last round's, and
 /// the square root of the limit is left to queue.
 #[derive(Debug)]
 pub(super) struct Gradient {
     limit: f64,
+    /// The calls of the first round.
+    first: usize,
     bounds: (f64, f64),
     /// Seconds of a call, over many rounds; 0 at first.
     usual: f64,
@@ -39,6 +42,7 @@ impl Gradient {
     pub(super) fn new(first: usize, least: usize, most: usize) -> Self {
         Self {
             limit: first as f64,
+            first,
             bounds: (least as f64, most as f64),
             usual: 0.0,
             round: (0.0, 0),
@@ -50,7 +54,11 @@ impl Gradient {
     fn learn(&mut self, took: Duration, in_flight: usize) {
         self.round.0 += took.as_secs_f64();
         self.round.1 += 1;
-        if self.round.1 < self.limit as usize {
+        let enough = match self.usual == 0.0 {
+            true => self.first,
+            false => self.limit as usize,
+        };
+        if self.round.1 < enough {
             return;
         }
         let (seconds, calls) = std::mem::take(&mut self.round);
@@ -86,6 +94,8 @@ pub(super) struct Threads {
     most: usize,
     computing: f64,
     waiting: f64,
+    /// Whether a call was measured to its end.
+    has_ended: bool,
 }
 
 impl Threads {
@@ -95,6 +105,7 @@ impl Threads {
             most,
             computing: 0.0,
             waiting: 0.0,
+            has_ended: false,
         }
     }
 
@@ -113,6 +124,34 @@ impl Threads {
 }
 
 impl Limiter {
+    /// How many may run at once where all calls that may run wait; `asleep` are the times of sync
+    /// ones so far.
+    ///
+    /// Calls that wait leave the cores to others, so that more of them pay; what they do to the
+    /// latency is learned from those that end.
+    pub(super) fn ramp(&mut self, asleep: &[Lap]) -> Option<usize> {
+        match self {
+            Self::Fixed => None,
+            Self::Latency(gradient) => {
+                gradient.limit = (gradient.limit * 2.0).min(gradient.bounds.1);
+                Some(gradient.limit as usize)
+            }
+            Self::Threads(threads) => {
+                asleep.iter().for_each(|lap| threads.learn(*lap));
+                Some(threads.limit())
+            }
+        }
+    }
+
+    /// Whether nothing is known of the calls yet.
+    pub(super) fn is_starting(&self) -> bool {
+        match self {
+            Self::Fixed => false,
+            Self::Latency(gradient) => gradient.is_starting && gradient.limit < gradient.bounds.1,
+            Self::Threads(threads) => !threads.has_ended,
+        }
+    }
+
     /// How many may run at once after a call took `lap` while `in_flight` ran; `None` for as
     /// many as before.
     pub(super) fn learn(&mut self, lap: Lap, in_flight: usize) -> Option<usize> {
@@ -123,6 +162,7 @@ impl Limiter {
                 Some(gradient.limit as usize)
             }
             Self::Threads(threads) => {
+                threads.has_ended = true;
                 threads.learn(lap);
                 Some(threads.limit())
             }

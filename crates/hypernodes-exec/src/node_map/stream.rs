@@ -67,6 +67,7 @@ struct Lane {
     ahead: Arc<()>,
     /// Rows that were called for, or skipped.
     issued: u64,
+    is_cancelled: Arc<AtomicBool>,
 }
 
 impl Lane {
@@ -75,7 +76,10 @@ impl Lane {
         self.is_queued = permit.is_pending();
         match permit {
             Poll::Ready(permit) => permit,
-            Poll::Pending => None,
+            Poll::Pending => {
+                self.call.gate.exhausted(&self.is_cancelled);
+                None
+            }
         }
     }
 
@@ -120,6 +124,7 @@ impl NodeStream {
         setting: &Setting<'_>,
     ) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let cancelled = Arc::new(AtomicBool::new(false));
         let schema = calls
             .iter()
             .fold(input.schema(), |schema, call| call.extended(&schema));
@@ -133,12 +138,14 @@ impl NodeStream {
             is_queued: false,
             ahead: Arc::default(),
             issued: 0,
+            is_cancelled: Arc::clone(&cancelled),
         });
         Self {
             input: Some(input),
             unheld: None,
             schema,
             lanes: lanes.collect(),
+            cancelled,
             window: Window::new(setting.row_goal),
             ordered: setting.ordered || calls.iter().all(PhysicalCall::is_ordered),
             runtime: Arc::clone(setting.runtime),
@@ -150,7 +157,6 @@ impl NodeStream {
             spawned: false,
             sender,
             receiver,
-            cancelled: Arc::new(AtomicBool::new(false)),
             memory: consumer.register(setting.pool),
         }
     }

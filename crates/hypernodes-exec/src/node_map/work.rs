@@ -49,6 +49,7 @@ impl Work {
         permit: OwnedSemaphorePermit,
     ) -> (Result<ArrayRef, Failure>, Option<OwnedSemaphorePermit>) {
         self.meters.began(self.calls(), self.gate.in_flight());
+        self.gate.began();
         let clock = Clock::start();
         let result = self.call();
         let lap = clock.lap();

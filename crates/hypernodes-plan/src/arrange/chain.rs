@@ -222,6 +222,59 @@ impl Chain {
     }
 }
 
+/// Gives the columns of a join below calls and filters names of their own: physical filters are
+/// moved down by the names of their columns, which the sides of a join may share.
+pub(crate) fn with_names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut numbered = 0;
+    let mut next = || {
+        numbered += 1;
+        format!("__hn_of_{numbered}")
+    };
+    let apart = plan.transform_down_with_subqueries(|plan| {
+        let chain = Chain::of(&plan)?;
+        if chain.steps.is_empty() || has_unique_names(chain.base.schema()) || is_apart(&plan) {
+            return Ok(Transformed::no(plan));
+        }
+        let Chain {
+            base,
+            steps,
+            columns,
+            ..
+        } = chain.with_unique_names(&mut next)?;
+        let apart = stack(base, steps)?;
+        named(apart, columns, names(plan.schema())).map(Transformed::yes)
+    });
+    Ok(apart?.data)
+}
+
+/// Whether the lowest step of the chain stands on columns of names of their own.
+fn is_apart(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => is_apart(&alias.input),
+        LogicalPlan::Filter(filter) => is_apart(&filter.input),
+        LogicalPlan::Projection(projection) => {
+            is_apart(&projection.input)
+                || (!is_link(&projection.input) && has_unique_names(&projection.schema))
+        }
+        other => NodeMap::of(other).is_some_and(|map| is_apart(map.input())),
+    }
+}
+
+fn is_link(plan: &LogicalPlan) -> bool {
+    matches!(
+        plan,
+        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) | LogicalPlan::Projection(_)
+    ) || NodeMap::of(plan).is_some()
+}
+
+fn has_unique_names(schema: &DFSchema) -> bool {
+    let mut names = HashSet::new();
+    schema
+        .fields()
+        .iter()
+        .all(|field| names.insert(field.name()))
+}
+
 /// The steps on a plan.
 pub(super) fn stack(
     plan: LogicalPlan,

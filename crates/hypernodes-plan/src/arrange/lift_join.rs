@@ -25,7 +25,10 @@ pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Opt
         Inner => {
             // The left one's stand below the right one's then, as they were written.
             for is_left in [false, true] {
-                let is_open = !Offer::of(join, is_left)?.is_some_and(|offer| offer.is_exact);
+                let is_open = match Offer::of(join, is_left)? {
+                    Some(offer) => !offer.is_exact || is_of_padded(join, is_left, &offer)?,
+                    None => true,
+                };
                 let lifted = match is_open {
                     true => lift_side(join, is_left, false, config)?,
                     false => None,
@@ -38,6 +41,29 @@ pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Opt
         }
         _ => Ok(None),
     }
+}
+
+/// Whether a side is an outer join, and matched by more than what that keeps: the calls of what it
+/// keeps are out of reach below it.
+fn is_of_padded(join: &Join, is_left: bool, offer: &Offer) -> Result<bool> {
+    let side = if is_left { &join.left } else { &join.right };
+    let chain = Chain::of(side)?;
+    let LogicalPlan::Join(lower) = &chain.base else {
+        return Ok(false);
+    };
+    let kept = match lower.join_type {
+        JoinType::Left => lower.left.schema(),
+        JoinType::Right => lower.right.schema(),
+        _ => return Ok(false),
+    };
+    for own in offer.reads_of(side) {
+        let columns = owned(&chain.over_base(&Expr::Column(own), side.schema())?);
+        let is_kept = |column: &Column| kept.maybe_index_of_column(column).is_some();
+        if !columns.iter().all(is_kept) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Moves calls of a side that a join keeps above it, where a predicate that does not read that side

@@ -18,6 +18,7 @@ mod narrow;
 mod schedule;
 mod sides;
 
+pub(crate) use chain::with_names_apart;
 pub(crate) use sides::marked;
 
 use std::sync::Arc;

@@ -134,7 +134,7 @@ impl Extracted {
             && !call
                 .args
                 .iter()
-                .any(|arg| arg.any_column_refs() || has_subquery(arg) || arg.is_volatile());
+                .any(|arg| arg.any_column_refs() || !is_settled(arg) || arg.is_volatile());
         if is_literal {
             return literal(expr, call, query);
         }
@@ -249,6 +249,18 @@ fn literal(expr: Expr, call: ScalarFunction, query: &mut Query<'_>) -> Result<Ex
         query.literals.push((call, subquery));
     }
     value.ok_or_else(|| internal_datafusion_err!("{expr} made no column"))
+}
+
+/// Whether its subqueries are scalar ones of their own, which are run once.
+fn is_settled(expr: &Expr) -> bool {
+    let is_open = |part: &Expr| match part {
+        Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+        other => matches!(
+            other,
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        ),
+    };
+    !expr.exists(|part| Ok(is_open(part))).unwrap_or(true)
 }
 
 pub(crate) fn has_subquery(expr: &Expr) -> bool {

@@ -140,6 +140,35 @@ async fn independent_nodes_of_one_row_run_at_the_same_time() -> Result<()> {
     Ok(())
 }
 
+/// Neither ends before as many have begun as may run once calls were seen to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_are_more_before_any_has_ended() -> Result<()> {
+    let later = Arc::new(tokio::sync::Barrier::new(1_000));
+    let mut nodes = vec![Node::map_async("y", ["x"], move |x: i64| {
+        let later = Arc::clone(&later);
+        async move {
+            later.wait().await;
+            x
+        }
+    })];
+    // Other systems do not tell of a call that has not ended whether it waits.
+    if cfg!(target_os = "linux") {
+        let blocking = std::sync::Barrier::new(100);
+        nodes.push(Node::map("y", ["x"], move |x: i64| {
+            blocking.wait();
+            x
+        }));
+    }
+    for node in nodes {
+        let pipeline = Pipeline::new([node])?;
+        let x = (0..1_000_i64).collect::<Vec<_>>();
+        let mapping = pipeline.map(inputs! { x: x.clone() }).over("x");
+        let mapped = tokio::time::timeout(Duration::from_secs(20), mapping).await;
+        assert_eq!(mapped.expect("they met")?.column::<i64>("y")?, x);
+    }
+    Ok(())
+}
+
 /// A call that is on a core for a while.
 fn compute() {
     let began = cpu_time::ThreadTime::now();

@@ -1,5 +1,6 @@
 //! What one side of a join tells of the rows that it can use of the other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
@@ -104,6 +105,15 @@ impl Offer {
             conditions,
             is_exact,
         }))
+    }
+
+    /// The columns of `side`, the one that is matched, that the conditions read.
+    pub(in super::super) fn reads_of(&self, side: &LogicalPlan) -> HashSet<Column> {
+        let own = self.conditions.on.iter().map(|(own, _)| own);
+        let mut columns: HashSet<Column> =
+            own.chain(&self.conditions.filter).flat_map(owned).collect();
+        columns.retain(|column| side.schema().maybe_index_of_column(column).is_some());
+        columns
     }
 }
 

@@ -29,15 +29,15 @@ pub(in super::super) fn reduce(
 }
 
 /// Which sides may lose the rows that match none of the other side: all that are not padded, and
-/// of an anti join what is looked for, unless a null there matters.
+/// of an anti or mark join what is looked for, unless a null there matters.
 fn droppable(join: &Join) -> [bool; 2] {
     match join.join_type {
         JoinType::Inner => [true, true],
         JoinType::LeftSemi | JoinType::RightSemi => [!is_reduction(join); 2],
         JoinType::Left => [false, true],
         JoinType::Right => [true, false],
-        JoinType::LeftAnti => [false, !join.null_aware],
-        JoinType::RightAnti => [!join.null_aware, false],
+        JoinType::LeftAnti | JoinType::LeftMark => [false, !join.null_aware],
+        JoinType::RightAnti | JoinType::RightMark => [!join.null_aware, false],
         _ => [false, false],
     }
 }

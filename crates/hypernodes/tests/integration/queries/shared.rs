@@ -271,6 +271,32 @@ pub(super) fn shared() -> Vec<Case> {
             "select o.a from v o left join s p on o.y = p.x left join s q on q.x = o.x where coalesce(q.y, 0) > 12",
             |d| none().f(d.t(|t| d.s.get(t.x as usize).is_some_and(|q| q.y > 12))),
         ),
+        // Columns of one name.
+        case(
+            "select a from (select case when q1.y > 20 or q0.b = 3 then m(q0.b) else q0.d end a from pv q0 join t q1 on q0.x = q1.z) where a > 3 and a < 6 and a is not null",
+            |d| {
+                let joined = |t: &Row| t.x < 100.min(d.n() as i64);
+                let any = |t: &Row, is_so: fn(bool) -> bool| {
+                    let b = f(t.x).map(g);
+                    let mut others = d.t.iter().filter(|q1| q1.z == t.x);
+                    others.any(|q1| is_so(q1.y > 20 || b == Some(3)))
+                };
+                let of_b = d.t(|t| some(t.x) && any(t, |is_first| is_first));
+                let of_y = d.t(|t| any(t, |is_first| !is_first));
+                none()
+                    .f(d.t(joined))
+                    .g(d.t(|t| joined(t) && some(t.x)))
+                    .m(of_b + of_y)
+            },
+        ),
+        case(
+            "select w.b, w.c from s q2 join (select q0.x a, q1.x b, g(q0.x + q1.x) c from p q0 join p q1 on q0.y = q1.z) w on w.b = q2.x + 50 join t k on w.c = k.y where q2.y < 10",
+            |d| {
+                let is_wanted = |x: i64| d.s.iter().any(|s| s.y < 10 && x == s.x + 50);
+                let wanted = d.t.iter().filter(|q1| is_wanted(q1.x));
+                none().g(wanted.map(|q1| d.t(|q0| q0.y == q1.z)).sum())
+            },
+        ),
         // Any and all.
         case("select x from t where x <> all (select m(y) from s)", |d| {
             none().m(d.k())
@@ -278,6 +304,34 @@ pub(super) fn shared() -> Vec<Case> {
         case(
             "select x from t where f(x) = any (select f(y) from s)",
             |d| none().f(d.n() + d.k()),
+        ),
+        case("select x from t where x > all (select m(y) from s)", |d| {
+            none().m(d.k())
+        }),
+        case("select x from t where x < any (select f(y) from s)", |d| {
+            none().f(d.k())
+        }),
+        case(
+            "select x from t where m(x) >= all (select m(y) from s where s.z = t.z) and y < {30}",
+            |d| {
+                let is_left = |t: &Row| t.y < d.percent(30);
+                none().m(d.t_of_s(|t, s| is_left(t) && s.z == t.z)
+                    + d.s_of_t(|t, s| is_left(t) && s.z == t.z))
+            },
+        ),
+        // What is looked for only if something else does not hold.
+        case(
+            "select x from t where y > {90} and (x < 0 or exists (select 1 from s where s.x = t.z and f(s.y) > 3))",
+            |d| none().f(d.s_of_t(|t, s| t.y > d.percent(90) && s.x == t.z)),
+        ),
+        // A call on the value of a subquery.
+        case(
+            "select x from t where x > f((select max(y) - 1 from s))",
+            |_| none().f(1),
+        ),
+        case(
+            "select z, count(*) from t group by z having count(*) > m((select sum(m(y)) from s))",
+            |d| none().m(1 + d.k()),
         ),
         // The first of all rows.
         case("select first_value(f(x) order by y desc) from t", |_| {
