@@ -12,3 +12,4 @@ mod reports;
 mod shared;
 mod sides;
 mod statements;
+mod tpch;
