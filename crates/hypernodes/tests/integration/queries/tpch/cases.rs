@@ -138,7 +138,7 @@ pub(super) const CASES: &[Case] = &[
             ),
         ],
     },
-    // An argument of an aggregate over six tables, and HAVING.
+    // A key of both sides of a join, an argument of an aggregate over six tables, and HAVING.
     Case {
         name: "Q5: local supplier volume",
         query: "
@@ -146,22 +146,33 @@ pub(super) const CASES: &[Case] = &[
             from customer, orders, lineitem, supplier, nation, region
             where c_custkey = o_custkey and l_orderkey = o_orderkey and l_suppkey = s_suppkey
                 and c_nationkey = s_nationkey and s_nationkey = n_nationkey
-                and n_regionkey = r_regionkey and r_name = 'ASIA'
+                and label(c_comment) = label(s_comment)
+                and n_regionkey = r_regionkey and r_name in ('ASIA', 'EUROPE')
                 and o_orderdate >= date '1994-01-01'
-                and o_orderdate < date '1994-01-01' + interval '1' year
+                and o_orderdate < date '1994-01-01' + interval '2' year
             group by n_name
             having usd(sum(l_quantity)) > 10
             order by revenue desc",
         calls: &[
+            (
+                "label",
+                "select count(distinct c_custkey) + count(distinct s_suppkey)
+                from customer, orders, lineitem, supplier, nation, region
+                where c_custkey = o_custkey and l_orderkey = o_orderkey
+                    and l_suppkey = s_suppkey and c_nationkey = s_nationkey
+                    and s_nationkey = n_nationkey and n_regionkey = r_regionkey
+                    and r_name in ('ASIA', 'EUROPE') and o_orderdate >= date '1994-01-01'
+                    and o_orderdate < date '1996-01-01'",
+            ),
             (
                 "usd",
                 "select count(distinct n_name)
                 from customer, orders, lineitem, supplier, nation, region
                 where c_custkey = o_custkey and l_orderkey = o_orderkey
                     and l_suppkey = s_suppkey and c_nationkey = s_nationkey
-                    and s_nationkey = n_nationkey and n_regionkey = r_regionkey
-                    and r_name = 'ASIA' and o_orderdate >= date '1994-01-01'
-                    and o_orderdate < date '1995-01-01'",
+                    and s_nationkey = n_nationkey and label(c_comment) = label(s_comment)
+                    and n_regionkey = r_regionkey and r_name in ('ASIA', 'EUROPE')
+                    and o_orderdate >= date '1994-01-01' and o_orderdate < date '1996-01-01'",
             ),
             (
                 "net",
@@ -169,9 +180,9 @@ pub(super) const CASES: &[Case] = &[
                 from customer, orders, lineitem, supplier, nation, region
                 where c_custkey = o_custkey and l_orderkey = o_orderkey
                     and l_suppkey = s_suppkey and c_nationkey = s_nationkey
-                    and s_nationkey = n_nationkey and n_regionkey = r_regionkey
-                    and r_name = 'ASIA' and o_orderdate >= date '1994-01-01'
-                    and o_orderdate < date '1995-01-01'",
+                    and s_nationkey = n_nationkey and label(c_comment) = label(s_comment)
+                    and n_regionkey = r_regionkey and r_name in ('ASIA', 'EUROPE')
+                    and o_orderdate >= date '1994-01-01' and o_orderdate < date '1996-01-01'",
             ),
         ],
     },
@@ -493,23 +504,30 @@ pub(super) const CASES: &[Case] = &[
             where p_partkey = l_partkey and p_brand = 'Brand#23' and p_container = 'MED BOX'",
         )],
     },
-    // HAVING within IN, and a column of the groups above a limit.
+    // HAVING within IN, the key of a limited order, and a column of what that leaves.
     Case {
         name: "Q18: large volume customers",
         query: "
-            select c_name, c_custkey, o_orderkey, o_orderdate, usd(o_totalprice),
-                sum(l_quantity)
+            select c_name, c_custkey, label(c_comment), o_orderkey, o_orderdate,
+                usd(o_totalprice) as price, sum(l_quantity)
             from customer, orders, lineitem
             where o_orderkey in (
                     select l_orderkey from lineitem
                     group by l_orderkey having net(sum(l_quantity), 10) > 180)
                 and c_custkey = o_custkey and o_orderkey = l_orderkey
                 and o_orderdate < date '1997-01-01'
-            group by c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice
-            order by o_totalprice desc, o_orderdate
+            group by c_name, c_custkey, c_comment, o_orderkey, o_orderdate, o_totalprice
+            order by price desc, o_orderdate
             limit 4",
         calls: &[
-            ("usd", "select 4"),
+            ("label", "select 4"),
+            (
+                "usd",
+                "select count(*) from orders
+                where o_orderdate < date '1997-01-01' and o_orderkey in (
+                    select l_orderkey from lineitem
+                    group by l_orderkey having net(sum(l_quantity), 10) > 180)",
+            ),
             (
                 "net",
                 "select count(*) from orders where o_orderdate < date '1997-01-01'",
