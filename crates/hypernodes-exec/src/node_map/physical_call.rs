@@ -73,7 +73,9 @@ impl PhysicalCall {
             }),
             _ => bound,
         };
-        let shared = match bound.node.declared().dedup && !args.is_empty() {
+        let declared = bound.node.declared();
+        let is_constant = declared.pure && is_constant(&args);
+        let shared = match (declared.dedup || is_constant) && !args.is_empty() {
             true => Shared::Arguments,
             false => Shared::No,
         };
@@ -96,6 +98,11 @@ impl PhysicalCall {
             _ => None,
         };
         Ok(Self { program, ..call })
+    }
+
+    /// Whether all rows that need it give it the same arguments.
+    pub(super) fn is_constant(&self) -> bool {
+        is_constant(&self.args)
     }
 
     /// The call without the outputs that are not named.
@@ -218,4 +225,9 @@ fn wanted(guard: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<BooleanArray>
         Some(_) => prep_null_mask_filter(guard),
         None => guard.clone(),
     })
+}
+
+fn is_constant(args: &[Arc<dyn PhysicalExpr>]) -> bool {
+    let mut args = args.iter().map(|arg| arg.as_ref() as &dyn Any);
+    args.all(|arg| arg.is::<Literal>())
 }

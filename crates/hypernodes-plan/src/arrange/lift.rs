@@ -13,7 +13,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift_first::lift_first;
-use super::lift_join::{lift_join, lift_to_filter, with_kept_lifted};
+use super::lift_join::{Through, lift_join, lift_to_filter, with_kept_lifted};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
 /// them, if the operator does not need what they make.
@@ -32,7 +32,7 @@ pub(super) fn lift(
             | LogicalPlan::Limit(_)
             | LogicalPlan::Window(_)
             | LogicalPlan::Aggregate(_),
-        ) => match with_kept_lifted(plan.inputs()[0], config)? {
+        ) => match with_kept_lifted(plan.inputs()[0], Through::Any, config)? {
             Some(input) => {
                 let upper = plan.with_new_exprs(plan.expressions(), vec![input])?;
                 lifted(&upper, config)?

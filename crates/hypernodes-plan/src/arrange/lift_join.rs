@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::{Column, JoinType, Result};
+use datafusion_common::{Column, DataFusionError, JoinType, Result};
 use datafusion_expr::{Expr, Filter, Join, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
@@ -19,18 +19,31 @@ use crate::total::is_total;
 /// will share their calls.
 pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
     use JoinType::{Inner, LeftAnti, LeftMark, LeftSemi, RightAnti, RightSemi};
+    let is_exact = |is_left| {
+        let offer = Offer::of(join, is_left)?;
+        Ok::<_, DataFusionError>(offer.filter(|offer| offer.is_exact))
+    };
+    let lift = |is_left, through| {
+        let how = How {
+            is_selective: false,
+            through,
+        };
+        lift_side(join, is_left, how, config)
+    };
     match join.join_type {
-        LeftSemi | LeftAnti | LeftMark => lift_side(join, true, false, config),
-        RightSemi | RightAnti => lift_side(join, false, false, config),
+        LeftSemi if is_exact(true)?.is_some() => lift(true, Through::Outer),
+        RightSemi if is_exact(false)?.is_some() => lift(false, Through::Outer),
+        LeftSemi | LeftAnti | LeftMark => lift(true, Through::Any),
+        RightSemi | RightAnti => lift(false, Through::Any),
         Inner => {
             // The left one's stand below the right one's then, as they were written.
             for is_left in [false, true] {
-                let is_open = match Offer::of(join, is_left)? {
-                    Some(offer) => !offer.is_exact || is_of_padded(join, is_left, &offer)?,
+                let is_open = match is_exact(is_left)? {
+                    Some(offer) => is_of_padded(join, is_left, &offer)?,
                     None => true,
                 };
                 let lifted = match is_open {
-                    true => lift_side(join, is_left, false, config)?,
+                    true => lift(is_left, Through::Any)?,
                     false => None,
                 };
                 if lifted.is_some() {
@@ -94,7 +107,7 @@ pub(super) fn lift_to_filter(
             }
         }
         let lifted = match drops {
-            true => lift_side(join, *is_left, true, config)?,
+            true => lift_side(join, *is_left, How::FOR_FILTERS, config)?,
             false => None,
         };
         if let Some(lifted) = lifted {
@@ -104,32 +117,68 @@ pub(super) fn lift_to_filter(
     Ok(None)
 }
 
-/// The plan with the calls of what an outer join keeps above that join. The next operator must take
-/// them on, or they would return to the join's side.
+/// Which joins below calls are lifted above, too.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Through {
+    /// Those that keep the rows of a side: the others reduce their sides.
+    Outer,
+    Any,
+}
+
+/// How calls of a side are lifted.
+#[derive(Clone, Copy)]
+struct How {
+    /// Whether predicates of the side stay, and what they need.
+    is_selective: bool,
+    through: Through,
+}
+
+impl How {
+    /// For what leaves fewer rows above the join.
+    const FOR_FILTERS: Self = Self {
+        is_selective: true,
+        through: Through::Any,
+    };
+}
+
+/// The plan with the calls of the sides of a join above it, as far as the join keeps their rows. The
+/// next operator must take them on, or they would return to the join's sides.
 pub(super) fn with_kept_lifted(
     plan: &LogicalPlan,
+    through: Through,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(plan)?;
     let LogicalPlan::Join(join) = &chain.base else {
         return Ok(None);
     };
-    let is_left = match join.join_type {
-        JoinType::Left => true,
-        JoinType::Right => false,
-        _ => return Ok(None),
+    let kept = match join.join_type {
+        JoinType::Left => [true].as_slice(),
+        JoinType::Right => &[false],
+        JoinType::Inner if through == Through::Any => &[false, true],
+        _ => &[],
     };
-    let Some(lifted) = lift_side(join, is_left, true, config)? else {
-        return Ok(None);
+    let how = How {
+        is_selective: true,
+        through,
     };
-    chain.on(lifted, plan.schema()).map(Some)
+    for is_left in kept {
+        if let Some(lifted) = lift_side(join, *is_left, how, config)? {
+            let lifted = chain.on(lifted, plan.schema())?;
+            let both = with_kept_lifted(&lifted, through, config)?;
+            return Ok(Some(both.unwrap_or(lifted)));
+        }
+    }
+    Ok(None)
 }
 
-/// If selective, predicates of the side stay, and what they need.
 fn lift_side(
     join: &Join,
     is_left: bool,
-    is_selective: bool,
+    How {
+        is_selective,
+        through,
+    }: How,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let (kept, other) = match is_left {
@@ -138,7 +187,7 @@ fn lift_side(
     };
     let mut chain = Chain::of(kept)?;
     if !chain.has_calls()
-        && let Some(lifted) = with_kept_lifted(kept, config)?
+        && let Some(lifted) = with_kept_lifted(kept, through, config)?
     {
         chain = Chain::of(&lifted)?;
     }

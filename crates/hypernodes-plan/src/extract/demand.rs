@@ -163,10 +163,17 @@ impl Search<'_> {
         let mut when = when.cloned();
         for (condition, result) in &case.when_then_expr {
             let condition = match &case.expr {
-                Some(base) => base.as_ref().clone().eq(condition.as_ref().clone()),
-                None => condition.as_ref().clone(),
+                Some(base) => {
+                    // Null equals nothing.
+                    let is_compared = both(when.clone(), base.as_ref().clone().is_not_null());
+                    self.collect(condition, is_compared.as_ref())?;
+                    base.as_ref().clone().eq(condition.as_ref().clone())
+                }
+                None => {
+                    self.collect_truth(condition, when.as_ref())?;
+                    condition.as_ref().clone()
+                }
             };
-            self.collect_truth(&condition, when.as_ref())?;
             let here = both(when.clone(), condition.clone().is_true());
             self.collect(result, here.as_ref())?;
             when = both(when, condition.is_not_true());

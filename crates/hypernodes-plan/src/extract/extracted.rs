@@ -22,15 +22,17 @@ pub(super) struct Query<'a> {
     pub(super) functions: Vec<Arc<ScalarUDF>>,
     /// Calls without columns, and the subqueries that make each once.
     literals: Vec<(Expr, Expr)>,
+    /// Subqueries, before and after.
+    pub(super) subqueries: Vec<(LogicalPlan, LogicalPlan)>,
 }
 
 impl<'a> Query<'a> {
     pub(super) fn new(functions: Vec<Arc<ScalarUDF>>, config: &'a dyn OptimizerConfig) -> Self {
-        let literals = Vec::new();
         Self {
             config,
             functions,
-            literals,
+            literals: Vec::new(),
+            subqueries: Vec::new(),
         }
     }
 

@@ -27,9 +27,20 @@ pub(super) fn extract_exactly(plan: LogicalPlan, query: &mut Query<'_>) -> Resul
     restore(extract(plan, query)?.plan, &schema)
 }
 
+/// Equal subqueries stay equal, since they are run once.
+fn extract_subquery(plan: LogicalPlan, query: &mut Query<'_>) -> Result<LogicalPlan> {
+    let known = query.subqueries.iter().find(|(known, _)| *known == plan);
+    if let Some((_, extracted)) = known {
+        return Ok(extracted.clone());
+    }
+    let extracted = extract_exactly(plan.clone(), query)?;
+    query.subqueries.push((plan, extracted.clone()));
+    Ok(extracted)
+}
+
 pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extracted> {
     let plan = plan
-        .map_subqueries(|plan| extract_exactly(plan, query).map(Transformed::yes))?
+        .map_subqueries(|plan| extract_subquery(plan, query).map(Transformed::yes))?
         .data;
     match plan {
         LogicalPlan::Projection(projection) => extract_projection(projection, query),

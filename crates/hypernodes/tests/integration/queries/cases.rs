@@ -66,6 +66,10 @@ impl Wanted {
         self.0[1] = calls;
         self
     }
+    pub(super) fn m_within(mut self, calls: RangeInclusive<usize>) -> Self {
+        self.0[3] = calls;
+        self
+    }
     pub(super) fn h(mut self, calls: usize) -> Self {
         self.0[2] = calls..=calls;
         self
@@ -527,7 +531,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "select v.x, v.a, s.y from v join s on v.x = s.x order by v.x limit 10",
-            |d| none().f(d.k()),
+            |_| none().f(10),
         ),
         case(
             "select v.a, s.y from (select x, f(x) a from p) v join s on v.x = s.x",
