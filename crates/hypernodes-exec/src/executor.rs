@@ -5,7 +5,8 @@ use std::io;
 
 use crate::pool::Pool;
 
-/// One piece of work; it does not panic.
+/// One piece of work: calls that follow each other, for ten milliseconds or until the last of them
+/// ends. It does not panic.
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that run jobs: a [`Pool`], or a user's own.

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
+use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -211,4 +212,20 @@ impl UserDefinedLogicalNodeCore for NodeMap {
     fn supports_limit_pushdown(&self) -> bool {
         true
     }
+}
+
+/// Whether a plan, or a subquery of it, holds a [`NodeMap`].
+///
+/// # Errors
+/// If a subquery cannot be visited.
+pub fn calls_nodes(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|plan| {
+        found |= NodeMap::of(plan).is_some();
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
 }

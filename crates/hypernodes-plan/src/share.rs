@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::UInt64Array;
 use arrow::datatypes::{DataType, Field};
-use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Column, DFSchema, JoinType, Result};
 use datafusion_expr::{
     ColumnarValue, Expr, Extension, Filter, Join, LogicalPlan, Projection, ScalarFunctionArgs,
@@ -26,7 +26,7 @@ use datafusion_expr::{
 use crate::arrange::with_names_apart;
 use crate::extract::is_repeatable;
 use crate::join::{joined_like, joins_once};
-use crate::node_map::NodeMap;
+use crate::node_map::{NodeMap, calls_nodes};
 
 /// Lets the rows that a join makes of one row share what is called for it.
 ///
@@ -34,15 +34,7 @@ use crate::node_map::NodeMap;
 /// numbered. Only calls of nodes that are pure share; those that read both sides of a join are
 /// made for each row that it makes.
 pub fn share_calls(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let mut is_mapped = false;
-    plan.apply_with_subqueries(|plan| {
-        is_mapped |= NodeMap::of(plan).is_some();
-        Ok(match is_mapped {
-            true => TreeNodeRecursion::Stop,
-            false => TreeNodeRecursion::Continue,
-        })
-    })?;
-    if !is_mapped {
+    if !calls_nodes(plan)? {
         return Ok(plan.clone());
     }
     let mut numbering = Numbering {

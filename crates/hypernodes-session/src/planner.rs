@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use hypernodes_exec::{NodeMapPlanner, Runtime, check_fence};
-use hypernodes_plan::{NodeMap, share_calls};
+use hypernodes_plan::{NodeMap, calls_nodes, has_ambiguous_names, share_calls};
 
 /// DataFusion's own planner, which also plans nodes and refuses a plan that would call one
 /// anywhere else.
@@ -50,10 +50,20 @@ impl QueryPlanner for NodeQueryPlanner {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![extension]);
         let plan = &share_calls(plan)?;
         let state = session.as_any().downcast_ref::<SessionState>();
+        let is_one = self.ordered && keeps_order(plan)?;
+        let is_ambiguous = calls_nodes(plan)? && has_ambiguous_names(plan)?;
         let physical = match state {
-            Some(state) if self.ordered && keeps_order(plan)? => {
+            Some(state) if is_one || is_ambiguous => {
                 let mut state = state.clone();
-                state.config_mut().options_mut().execution.target_partitions = 1;
+                let options = state.config_mut().options_mut();
+                if is_one {
+                    options.execution.target_partitions = 1;
+                }
+                if is_ambiguous {
+                    options.optimizer.enable_join_dynamic_filter_pushdown = false;
+                    options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+                    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+                }
                 planner.create_physical_plan(plan, &state).await?
             }
             _ => planner.create_physical_plan(plan, session).await?,

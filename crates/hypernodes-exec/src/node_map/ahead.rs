@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arrow::array::ArrayRef;
 use hypernodes_graph::Failure;
@@ -15,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::stream::Done;
 use super::work::Work;
 use crate::runtime::Runtime;
+
+/// How long a thread runs calls that follow each other.
+const TURN: Duration = Duration::from_millis(10);
 
 /// A sync call that was issued, and where its rows go.
 pub(super) struct Issued {
@@ -69,24 +73,38 @@ impl Issued {
         runtime.executor().submit(Box::new(job))
     }
 
-    fn run(self, permit: OwnedSemaphorePermit) {
-        // A resource that the call needs may be awaited here, and use timers and I/O.
-        let _entered = self.tokio.as_ref().map(Handle::enter);
-        let gate = Arc::clone(&self.work.gate);
-        let permit = if self.is_cancelled() {
-            Some(permit)
-        } else {
-            let (result, permit) = self.work.on_pool(permit);
-            // The stream may be gone; then nobody waits for the rows.
-            let _ = self.sender.send(self.place.done(result));
-            permit
-        };
-        let next = permit.and_then(|permit| Some((gate.next()?, permit)));
-        let Some((next, permit)) = next else { return };
-        let (sender, place) = (next.sender.clone(), next.place);
-        if let Err(error) = next.submit(permit) {
+    /// The calls that follow run on this thread for a while, and then wait for one like all others
+    /// that were given to the executor.
+    fn run(mut self, mut permit: OwnedSemaphorePermit) {
+        let began = Instant::now();
+        loop {
+            let gate = Arc::clone(&self.work.gate);
+            let Some(kept) = self.call(permit) else {
+                return;
+            };
+            let Some(next) = gate.next() else { return };
+            (self, permit) = (next, kept);
+            if began.elapsed() > TURN {
+                break;
+            }
+        }
+        let (sender, place) = (self.sender.clone(), self.place);
+        if let Err(error) = self.submit(permit) {
             let error = error.into();
             let _ = sender.send(place.done(Err(Failure { row: None, error })));
         }
+    }
+
+    /// The permit is for another call, unless there are too many.
+    fn call(self, permit: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
+        if self.is_cancelled() {
+            return Some(permit);
+        }
+        // A resource that the call needs may be awaited here, and use timers and I/O.
+        let _entered = self.tokio.as_ref().map(Handle::enter);
+        let (result, permit) = self.work.on_pool(permit);
+        // The stream may be gone; then nobody waits for the rows.
+        let _ = self.sender.send(self.place.done(result));
+        permit
     }
 }

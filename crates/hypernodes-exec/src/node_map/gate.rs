@@ -25,8 +25,9 @@ const MAX_WAITING: usize = 192;
 const BATCH: usize = 8192;
 /// Rows that are read ahead for calls of many rows.
 const MAX_WINDOW: usize = 4 * BATCH;
-/// Calls that wait for each that runs.
-const AHEAD: usize = 4;
+/// Calls that wait for each that runs, and for how many: enough to last until whoever reads the
+/// stream gets a core from those that compute.
+const AHEAD: usize = 16;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
 /// The longest time between two looks at calls of which none has ended.
@@ -200,7 +201,7 @@ impl Gate {
     /// Whether a stream that holds `ahead` may have one more call wait for a permit.
     pub(super) fn has_room(&self, ahead: &Arc<()>) -> bool {
         // The stream and its caller hold it too.
-        Arc::strong_count(ahead) - 2 < AHEAD.saturating_mul(self.limit())
+        Arc::strong_count(ahead) - 2 < AHEAD * self.limit().min(AHEAD)
     }
 
     /// Keeps a call until one that runs hands on its permit.

@@ -8,6 +8,7 @@ use datafusion_common::{Column, DFSchema, Result, TableReference, internal_dataf
 use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
 
+use crate::names::has_unique_names;
 use crate::node_map::{MappedCall, NodeMap};
 
 /// One step, over the base's columns and those of calls below.
@@ -265,14 +266,6 @@ fn is_link(plan: &LogicalPlan) -> bool {
         plan,
         LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) | LogicalPlan::Projection(_)
     ) || NodeMap::of(plan).is_some()
-}
-
-fn has_unique_names(schema: &DFSchema) -> bool {
-    let mut names = HashSet::new();
-    schema
-        .fields()
-        .iter()
-        .all(|field| names.insert(field.name()))
 }
 
 /// The steps on a plan.

@@ -109,6 +109,7 @@ fn lift_row(
         .steps
         .into_iter()
         .enumerate()
+        .filter(|(index, step)| step.is_filter() || calls.contains(index) || below.contains(index))
         .partition(|(index, _)| calls.contains(index) && !below.contains(index));
     let [above, kept] = [above, kept].map(|steps| steps.into_iter().map(|(_, step)| step));
     let above: Vec<Step> = above.collect();

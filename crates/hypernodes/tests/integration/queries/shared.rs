@@ -304,6 +304,24 @@ pub(super) fn shared() -> Vec<Case> {
                 none().g(wanted.map(|q1| d.t(|q0| q0.y == q1.z)).sum())
             },
         ),
+        case(
+            "select q1.z c0, q1.y c1, f(q0.y) c3 from t q0 join p q1 on q0.z = q1.x where m(q1.y) < (select sum(q2.x) e from s q2 where q2.y = q0.y)",
+            |d| {
+                let sum = |q0: &Row| {
+                    let mut groups = d.s.iter().filter(|q2| q2.y == q0.y).map(|q2| q2.x);
+                    groups.next().map(|x| x + groups.sum::<i64>())
+                };
+                let of = |q0: &Row| &d.t[q0.z as usize];
+                let is_of_group = |q0: &&Row| sum(q0).is_some();
+                let mut others: Vec<i64> =
+                    d.t.iter().filter(is_of_group).map(|q0| of(q0).x).collect();
+                others.sort_unstable();
+                others.dedup();
+                none()
+                    .m(others.len())
+                    .f(d.t(|q0| Some(m(of(q0).y)) < sum(q0)))
+            },
+        ),
         // Any and all.
         case("select x from t where x <> all (select m(y) from s)", |d| {
             none().m(d.k())

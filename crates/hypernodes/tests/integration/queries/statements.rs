@@ -2,6 +2,7 @@
 
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::{SessionContext, col, lit};
+use hypernodes::prelude::*;
 
 use super::fixture::{Calls, Data, Setting, f, ours, parquet, plain};
 
@@ -84,6 +85,25 @@ async fn tables_are_made_filled_and_copied_with_one_call_a_row() {
 }
 
 #[tokio::test]
+async fn rows_are_not_deleted_or_changed_by_calls() {
+    let bench = bench().await;
+    bench.text("CREATE TABLE made AS SELECT * FROM t").await;
+    for statement in [
+        "DELETE FROM made WHERE f(x) > 100",
+        "UPDATE made SET y = f(y) WHERE x < 10",
+        "UPDATE made SET y = 3 WHERE x IN (SELECT f(x) FROM s)",
+    ] {
+        let frame = bench.context.sql(statement).await.expect(statement);
+        let error = frame.collect().await.expect_err(statement);
+        let error = hypernodes::from_datafusion(error);
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{statement}: {error}");
+        assert!(error.message().contains("\"f\""), "{error}");
+        assert!(error.message().contains("made"), "{error}");
+    }
+    assert_eq!(bench.calls.take(), [0; 4]);
+}
+
+#[tokio::test]
 async fn a_prepared_statement_calls_when_it_is_executed() {
     let bench = bench().await;
     bench
@@ -162,6 +182,7 @@ async fn optimised_plans_nest() {
                 "oo",
                 "SELECT p.x, f(p.a) a, g(q.b) b FROM o p JOIN o q ON p.x = q.x WHERE m(p.a) >= m(q.b)",
             ),
+            ("one", "SELECT g(z) c, max(f(g(z))) d FROM s GROUP BY z"),
         ] {
             let frame = context.sql(query).await.expect("a plan");
             let plan = frame.into_optimized_plan().expect("optimised");
@@ -170,12 +191,18 @@ async fn optimised_plans_nest() {
                 .register_table(name, frame.into_view())
                 .expect("a free name");
         }
-        let query = "SELECT p.x, f(q.a), p.b, o.a FROM oo p JOIN oo q ON p.x = q.x LEFT JOIN o ON o.x = p.b WHERE m(q.x) > 1 ORDER BY 1, 2, 3, 4";
-        let frame = context.sql(query).await.expect("a plan");
-        rows.push(frame.to_string().await.expect("rows"));
+        for query in [
+            "SELECT p.x, f(q.a), p.b, o.a FROM oo p JOIN oo q ON p.x = q.x LEFT JOIN o ON o.x = p.b WHERE m(q.x) > 1 ORDER BY 1, 2, 3, 4",
+            "SELECT c FROM one WHERE c IS NOT NULL ORDER BY 1",
+        ] {
+            let frame = context.sql(query).await.expect("a plan");
+            rows.push(frame.to_string().await.expect("rows"));
+        }
     }
-    assert_eq!(rows[0], rows[1]);
-    assert!(rows[0].lines().count() > 5, "{}", rows[0]);
+    for query in [0, 1] {
+        assert_eq!(rows[query], rows[query + 2]);
+        assert!(rows[query].lines().count() > 5, "{}", rows[query]);
+    }
 }
 
 #[tokio::test]
