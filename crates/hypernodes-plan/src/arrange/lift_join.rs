@@ -69,8 +69,9 @@ fn is_of_padded(join: &Join, is_left: bool, offer: &Offer) -> Result<bool> {
         JoinType::Right => lower.right.schema(),
         _ => return Ok(false),
     };
-    for own in offer.reads_of(side) {
-        let columns = owned(&chain.over_base(&Expr::Column(own), side.schema())?);
+    let reads: Vec<Expr> = offer.reads_of(side).into_iter().map(Expr::Column).collect();
+    for own in &reads {
+        let columns = owned(&chain.over_base(own, side.schema())?);
         let is_kept = |column: &Column| kept.maybe_index_of_column(column).is_some();
         if !columns.iter().all(is_kept) {
             return Ok(true);
