@@ -3,6 +3,7 @@
 //! Everything here works on [`Chain`](chain::Chain)s: a run of projections, aliases, filters
 //! and calls on a base, read as a list of steps over the base's columns.
 //!
+//! - [`inner`]: outer joins whose padded rows are dropped above are inner ones;
 //! - [`lift`], [`lift_first`] and [`lift_join`]: calls that an operator does not need move above
 //!   it, if it leaves fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
@@ -11,6 +12,7 @@
 //!   the join gives.
 
 mod chain;
+mod inner;
 mod lift;
 mod lift_first;
 mod lift_join;
@@ -51,6 +53,7 @@ pub(crate) fn arrange(
         let before = plan.clone();
         plan = stock.optimize(plan, config, |_, _| {})?;
         plan = plan.transform_up_with_subqueries(without_repeats)?.data;
+        plan = inner::make_inner(plan)?.data;
         plan = plan
             .transform_up_with_subqueries(|plan| lift::lift(plan, config))?
             .data;

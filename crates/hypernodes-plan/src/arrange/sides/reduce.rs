@@ -30,7 +30,7 @@ pub(in super::super) fn reduce(
 
 /// Which sides may lose the rows that match none of the other side: all that are not padded, and
 /// of an anti or mark join what is looked for, unless a null there matters.
-fn droppable(join: &Join) -> [bool; 2] {
+pub(in super::super) fn droppable(join: &Join) -> [bool; 2] {
     match join.join_type {
         JoinType::Inner => [true, true],
         JoinType::LeftSemi | JoinType::RightSemi => [!is_reduction(join); 2],

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::cases::{Case, case, none, some};
+use super::cases::{Case, case, none, over, some};
 use super::fixture::{Data, Row, f, g, m};
 
 impl Data {
@@ -320,6 +320,29 @@ pub(super) fn shared() -> Vec<Case> {
                 none()
                     .m(others.len())
                     .f(d.t(|q0| Some(m(of(q0).y)) < sum(q0)))
+            },
+        ),
+        // Outer joins whose padded rows are dropped above.
+        case(
+            "select q1.b from t q0 left join v q1 on q0.y = q1.y join k q2 on q1.x = q2.y",
+            |d| none().g(d.t_of_s(|q1, q2| q1.x == q2.y)),
+        ),
+        case(
+            "select q0.a from v q0 right join t q2 on q0.y = q2.y where f(q2.x) > 40 and m(q0.x) > 2",
+            |d| {
+                let left = d.t(|t| over(t.x, 40) && m(t.x) > 2);
+                none().f(d.n() + left).m(d.t(|t| over(t.x, 40)))
+            },
+        ),
+        case(
+            "select q0.a, q2.x from v q0 full join s q2 on q0.y = q2.y where m(q0.x) > 2",
+            |d| none().f(d.t(|t| m(t.x) > 2)).m(d.n()),
+        ),
+        case(
+            "select o.a, p.y from v o left join s p on o.y = p.x where coalesce(m(p.y), 0) < 3",
+            |d| {
+                let is_left = |t: &Row| d.s.get(t.y as usize).is_none_or(|s| m(s.y) < 3);
+                none().f(d.t(is_left)).m(d.k())
             },
         ),
         // Any and all.
