@@ -8,8 +8,10 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_common::Result;
+use datafusion_common::tree_node::TreeNode;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column, Literal};
+use datafusion_physical_expr::utils::collect_columns;
 use hypernodes_graph::{Call, Error, ErrorKind};
 use hypernodes_plan::{BoundNode, to_datafusion};
 
@@ -228,6 +230,8 @@ fn wanted(guard: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<BooleanArray>
 }
 
 fn is_constant(args: &[Arc<dyn PhysicalExpr>]) -> bool {
-    let mut args = args.iter().map(|arg| arg.as_ref() as &dyn Any);
-    args.all(|arg| arg.is::<Literal>())
+    args.iter().all(|arg| {
+        let is_volatile = arg.exists(|part| Ok(part.is_volatile_node()));
+        collect_columns(arg).is_empty() && !is_volatile.unwrap_or(true)
+    })
 }

@@ -10,8 +10,6 @@ use datafusion_optimizer::utils::is_restrict_null_predicate;
 
 use super::chain::{Chain, Step, owned};
 use super::sides::droppable;
-use crate::node_map::MappedCall;
-use crate::udf::NodeUdf;
 
 /// Makes outer joins inner where the padded side's null is dropped above: by the key of a join that
 /// keeps no row without a match, or by a predicate that is not true of null.
@@ -97,7 +95,7 @@ fn drops_nulls(steps: &[Step], keys: &[Expr], side: &DFSchema) -> Result<bool> {
     }
     for step in steps {
         match step {
-            Step::Call(call) if is_null_of(call, &nulls) => nulls.extend(step.makes()),
+            Step::Call(call) if call.is_null_of(&nulls)? => nulls.extend(step.makes()),
             Step::Call(_) => {}
             Step::Filter(predicate) => {
                 let columns = owned(predicate);
@@ -111,15 +109,4 @@ fn drops_nulls(steps: &[Step], keys: &[Expr], side: &DFSchema) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Whether a call is not made where these columns are null, and gives null.
-fn is_null_of(call: &MappedCall, nulls: &HashSet<Column>) -> bool {
-    let Some(udf) = NodeUdf::find(&call.function.func) else {
-        return false;
-    };
-    let parameters = udf.bound().node.parameters();
-    std::iter::zip(parameters, &call.function.args).any(|(parameter, arg)| {
-        !parameter.optional && matches!(arg, Expr::Column(column) if nulls.contains(column))
-    })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::{Column, DataFusionError, JoinType, Result};
+use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, Result};
 use datafusion_expr::{Expr, Filter, Join, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
@@ -80,7 +80,7 @@ fn is_of_padded(join: &Join, is_left: bool, offer: &Offer) -> Result<bool> {
     Ok(false)
 }
 
-/// Moves calls of a side that a join keeps above it, where a predicate that does not read that side
+/// Moves calls of a join's side above it, where a predicate that does not read that side
 /// alone stands there; not those that predicates of the side need.
 pub(super) fn lift_to_filter(
     filter: &Filter,
@@ -91,9 +91,9 @@ pub(super) fn lift_to_filter(
         return Ok(None);
     };
     let kept = match join.join_type {
-        JoinType::Inner => [false, true].as_slice(),
-        JoinType::Left => &[true],
-        JoinType::Right => &[false],
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+            [false, true].as_slice()
+        }
         _ => &[],
     };
     for is_left in kept {
@@ -142,8 +142,8 @@ impl How {
     };
 }
 
-/// The plan with the calls of the sides of a join above it, as far as the join keeps their rows. The
-/// next operator must take them on, or they would return to the join's sides.
+/// The plan with the calls of the sides of a join above it; those of a padded side only if they are
+/// null on padded rows. The next operator must take them on, or they would return to the sides.
 pub(super) fn with_kept_lifted(
     plan: &LogicalPlan,
     through: Through,
@@ -154,8 +154,7 @@ pub(super) fn with_kept_lifted(
         return Ok(None);
     };
     let kept = match join.join_type {
-        JoinType::Left => [true].as_slice(),
-        JoinType::Right => &[false],
+        JoinType::Left | JoinType::Right | JoinType::Full => [false, true].as_slice(),
         JoinType::Inner if through == Through::Any => &[false, true],
         _ => &[],
     };
@@ -196,10 +195,11 @@ fn lift_side(
         Step::Call(call) => call.is_repeatable(),
         Step::Filter(_) => true,
     };
-    let multiplies = matches!(
+    let gives_both = matches!(
         join.join_type,
-        JoinType::Inner | JoinType::Left | JoinType::Right
-    ) && !joins_once(join, is_left);
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
+    );
+    let multiplies = gives_both && !joins_once(join, is_left);
     if !chain.has_calls() || (multiplies && !chain.steps.iter().all(is_repeatable)) {
         return Ok(None);
     }
@@ -253,6 +253,9 @@ fn lift_side(
     else {
         return Ok(None);
     };
+    if is_padded(join.join_type, is_left) && !is_null_of(&above, &columns, &base)? {
+        return Ok(None);
+    }
     // A predicate that moves may keep from the keys the rows on which they would fail.
     let both = base.join(other.schema())?;
     let may_fail = |expr: &Expr| !is_total(expr, &both);
@@ -271,7 +274,7 @@ fn lift_side(
     let mark = lower.schema().columns().pop();
     let lower = stack(lower, above)?;
     let others = match join.join_type {
-        JoinType::Inner | JoinType::Left | JoinType::Right => other.schema().columns(),
+        _ if gives_both => other.schema().columns(),
         JoinType::LeftMark => mark.into_iter().collect(),
         _ => Vec::new(),
     };
@@ -281,4 +284,27 @@ fn lift_side(
         false => others.chain(columns).collect(),
     };
     named(lower, columns, names(&join.schema)).map(Some)
+}
+
+fn is_padded(kind: JoinType, is_left: bool) -> bool {
+    match kind {
+        JoinType::Left => !is_left,
+        JoinType::Right => is_left,
+        JoinType::Full => true,
+        _ => false,
+    }
+}
+
+/// Whether the calls and columns above a base are null where the base is padded.
+fn is_null_of(above: &[Step], columns: &[Expr], base: &DFSchema) -> Result<bool> {
+    let mut nulls: HashSet<Column> = base.columns().into_iter().collect();
+    for step in above {
+        match step {
+            Step::Call(call) if call.is_null_of(&nulls)? => nulls.extend(step.makes()),
+            _ => return Ok(false),
+        }
+    }
+    Ok(columns
+        .iter()
+        .all(|column| matches!(column, Expr::Column(_))))
 }

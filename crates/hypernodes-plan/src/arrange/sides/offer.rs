@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, ExprSchema, Result};
+use datafusion_common::{Column, DataFusionError, ExprSchema, Result};
 use datafusion_expr::utils::split_conjunction;
-use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 
 use super::super::chain::{Chain, Step, owned};
 use super::bare::{Bare, bare, has_all};
@@ -45,13 +45,14 @@ impl Offer {
             return Ok(None);
         };
         let schema = Arc::clone(plan.schema());
-        // A float that is computed again may differ.
+        // A float that is summed again, in another order, may differ.
+        let has_sums = sums_floats(&plan)?;
         let is_given = |expr: &Expr| {
             let is_float = |column: &Column| {
                 let field = schema.field_from_column(column);
                 field.is_ok_and(|field| field.data_type().is_floating())
             };
-            has_all(&schema, expr) && !owned(expr).iter().any(is_float)
+            has_all(&schema, expr) && !(has_sums && owned(expr).iter().any(is_float))
         };
         let is_of_other =
             |column: &Column| other.data.schema().maybe_index_of_column(column).is_some();
@@ -115,6 +116,31 @@ impl Offer {
         columns.retain(|column| side.schema().maybe_index_of_column(column).is_some());
         columns
     }
+}
+
+/// Whether a plan holds a sum or a mean of floats.
+fn sums_floats(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|plan| {
+        let LogicalPlan::Aggregate(aggregate) = plan else {
+            return Ok(false);
+        };
+        let schema = aggregate.input.schema();
+        let is_float = |arg: &Expr| Ok::<_, DataFusionError>(arg.get_type(schema)?.is_floating());
+        for expr in &aggregate.aggr_expr {
+            let sums = expr.exists(|part| match part {
+                Expr::AggregateFunction(function) => {
+                    let is_sum = !matches!(function.func.name(), "count" | "min" | "max");
+                    let args = function.params.args.iter().map(is_float);
+                    Ok(is_sum && args.collect::<Result<Vec<_>>>()?.contains(&true))
+                }
+                _ => Ok(false),
+            })?;
+            if sums {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
 }
 
 /// Whether a reduction is by these keys of a side and what they equal: to reduce that side, it

@@ -345,6 +345,36 @@ pub(super) fn shared() -> Vec<Case> {
                 none().f(d.t(is_left)).m(d.k())
             },
         ),
+        // Calls of what a join pads.
+        case(
+            "select t.x, v.a from t left join v on t.z = v.x order by t.x limit 10",
+            |_| none().f(10),
+        ),
+        case(
+            "select t.x, v.a from t full join v on t.z = v.x order by t.x limit 10",
+            |_| none().f(10),
+        ),
+        case(
+            "select t.x, q.a from t left join (select x, f(y) a from s) q on t.z = q.x where m(t.y) = 3",
+            |d| {
+                none()
+                    .m(d.n())
+                    .f(d.s_of_t(|t, s| m(t.y) == 3 && t.z == s.x))
+            },
+        ),
+        case(
+            "select q0.a from v q0 right join t q2 on q0.y = q2.y where f(q2.x) > 40",
+            |d| none().f(d.n() + d.t(|t| over(t.x, 40))),
+        ),
+        case(
+            "select t.x, q.c from t left join (select x, coalesce(f(y), 0) c from s) q on t.z = q.x order by t.x desc limit 10",
+            |d| none().f(d.s_of_t(|t, s| t.z == s.x)),
+        ),
+        // A sum of whole numbers is the same each time.
+        case(
+            "select q.a from (select x, z, f(y) a from t) q join (select x, 0.5 * sum(y) k from s group by x) w on q.z = w.x and q.x < w.k",
+            |d| none().f(d.t_of_s(|t, s| s.x == t.z && 2 * t.x < s.y)),
+        ),
         // Any and all.
         case("select x from t where x <> all (select m(y) from s)", |d| {
             none().m(d.k())
@@ -400,6 +430,10 @@ pub(super) fn shared() -> Vec<Case> {
             none().f_within(1..=8)
         }),
         case("select case when x < 0 then f(7) end from t", |_| none()),
+        case(
+            "select case when x < {25} then g((select max(x) from s)) end from t",
+            |_| none().g_within(1..=8),
+        ),
         // What is looked for only if something else does not hold.
         case(
             "select x from t where y > {90} and (x < 0 or exists (select 1 from s where s.x = t.z and f(s.y) > 3))",
