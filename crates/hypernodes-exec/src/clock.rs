@@ -44,6 +44,9 @@ impl Clock {
     }
 }
 
+/// What it takes a thread to begin its first call.
+const START: Duration = Duration::from_micros(100);
+
 /// Measures, from another thread, a call that has not ended.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -78,6 +81,7 @@ impl Watch {
         let [computing, queued] =
             std::array::from_fn(|time| after[time].saturating_sub(self.before[time]));
         let waiting = self.wall.elapsed().saturating_sub(computing + queued);
+        let computing = computing.saturating_sub(START);
         is_asleep.then_some(Lap { computing, waiting })
     }
 }

@@ -26,7 +26,7 @@ use datafusion_expr::{
 use crate::arrange::with_names_apart;
 use crate::extract::is_repeatable;
 use crate::join::{joined_like, joins_once};
-use crate::node_map::{NodeMap, calls_nodes};
+use crate::node_map::NodeMap;
 
 /// Lets the rows that a join makes of one row share what is called for it.
 ///
@@ -34,9 +34,6 @@ use crate::node_map::{NodeMap, calls_nodes};
 /// numbered. Only calls of nodes that are pure share; those that read both sides of a join are
 /// made for each row that it makes.
 pub fn share_calls(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    if !calls_nodes(plan)? {
-        return Ok(plan.clone());
-    }
     let mut numbering = Numbering {
         row_id: Arc::new(ScalarUDF::from(RowId::default())),
         numbered: 0,

@@ -48,10 +48,12 @@ impl QueryPlanner for NodeQueryPlanner {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let extension = Arc::new(NodeMapPlanner::new(Arc::clone(&self.runtime)));
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![extension]);
-        let plan = &share_calls(plan)?;
+        let is_mapped = calls_nodes(plan)?;
+        let shared = is_mapped.then(|| share_calls(plan)).transpose()?;
+        let plan = shared.as_ref().unwrap_or(plan);
         let state = session.as_any().downcast_ref::<SessionState>();
         let is_one = self.ordered && keeps_order(plan)?;
-        let is_ambiguous = calls_nodes(plan)? && has_ambiguous_names(plan)?;
+        let is_ambiguous = is_mapped && has_ambiguous_names(plan)?;
         let physical = match state {
             Some(state) if is_one || is_ambiguous => {
                 let mut state = state.clone();

@@ -289,7 +289,7 @@ impl Gate {
 
 /// Looks at the first calls of a gate until enough is known of them.
 fn look(gate: &Weak<Gate>, is_cancelled: &AtomicBool) {
-    let mut pause = UNIT;
+    let mut pause = UNIT / 2;
     for round in 0.. {
         thread::sleep(pause);
         let Some(gate) = gate.upgrade() else { return };

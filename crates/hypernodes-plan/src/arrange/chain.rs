@@ -250,22 +250,30 @@ pub(crate) fn with_names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// Whether the lowest step of the chain stands on columns of names of their own.
 fn is_apart(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::SubqueryAlias(alias) => is_apart(&alias.input),
-        LogicalPlan::Filter(filter) => is_apart(&filter.input),
-        LogicalPlan::Projection(projection) => {
-            is_apart(&projection.input)
-                || (!is_link(&projection.input) && has_unique_names(&projection.schema))
+    let mut lowest = plan;
+    while let Some(next) = below(lowest) {
+        if below(next).is_none() {
+            let is_projection = matches!(lowest, LogicalPlan::Projection(_));
+            return is_projection && has_unique_names(lowest.schema());
         }
-        other => NodeMap::of(other).is_some_and(|map| is_apart(map.input())),
+        lowest = next;
     }
+    false
 }
 
-fn is_link(plan: &LogicalPlan) -> bool {
-    matches!(
-        plan,
-        LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) | LogicalPlan::Projection(_)
-    ) || NodeMap::of(plan).is_some()
+/// What the chain goes on to below a plan; `None` of its base.
+fn below(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let is_link = projection.expr.iter().all(is_movable);
+            is_link.then_some(projection.input.as_ref())
+        }
+        LogicalPlan::Filter(filter) => {
+            is_movable(&filter.predicate).then_some(filter.input.as_ref())
+        }
+        LogicalPlan::SubqueryAlias(alias) => Some(&alias.input),
+        other => NodeMap::of(other).map(NodeMap::input),
+    }
 }
 
 /// The steps on a plan.

@@ -375,6 +375,13 @@ pub(super) fn shared() -> Vec<Case> {
             "select q.a from (select x, z, f(y) a from t) q join (select x, 0.5 * sum(y) k from s group by x) w on q.z = w.x and q.x < w.k",
             |d| none().f(d.t_of_s(|t, s| s.x == t.z && 2 * t.x < s.y)),
         ),
+        case(
+            "select q0.x from t q0 join t q1 on q0.y = q1.z where f(q0.x) + random() > -1 and m(q1.y) > 3",
+            |d| {
+                let is_joined = |q1: &Row| d.t.iter().any(|q0| q0.y == q1.z && some(q0.x));
+                none().f(d.t(|q0| q0.y < 100)).m(d.t(is_joined))
+            },
+        ),
         // Any and all.
         case("select x from t where x <> all (select m(y) from s)", |d| {
             none().m(d.k())
