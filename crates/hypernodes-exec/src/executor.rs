@@ -5,7 +5,7 @@ use std::io;
 
 use crate::pool::Pool;
 
-/// One piece of work: calls that follow each other, for ten milliseconds or until the last of them
+/// One piece of work: calls that follow each other, for a tenth of a second or until the last of them
 /// ends. It does not panic.
 pub type Job = Box<dyn FnOnce() + Send>;
 

@@ -18,7 +18,7 @@ use super::work::Work;
 use crate::runtime::Runtime;
 
 /// How long a thread runs calls that follow each other.
-const TURN: Duration = Duration::from_millis(10);
+const TURN: Duration = Duration::from_millis(100);
 
 /// A sync call that was issued, and where its rows go.
 pub(super) struct Issued {
