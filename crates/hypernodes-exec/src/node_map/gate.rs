@@ -30,6 +30,8 @@ const MAX_WINDOW: usize = 4 * BATCH;
 const AHEAD: usize = 16;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
+/// How many of the first sync calls are looked at before one has ended.
+const WATCHED: usize = 8;
 /// The longest time between two looks at calls of which none has ended.
 const MAX_PAUSE: Duration = Duration::from_millis(16);
 /// Work that is done before a thread would have been woken for it.
@@ -154,7 +156,9 @@ impl Gate {
 
     /// A sync call begins on this thread.
     pub(super) fn began(&self) {
+        // Each holds two files open.
         if self.is_starting.load(Ordering::Relaxed)
+            && self.watched.lock().len() < WATCHED
             && let Some(watch) = Watch::start()
         {
             self.watched.lock().push(watch);
