@@ -257,25 +257,20 @@ fn literal(expr: Expr, call: ScalarFunction, query: &mut Query<'_>) -> Result<Ex
 fn is_settled(expr: &Expr) -> bool {
     let is_open = |part: &Expr| match part {
         Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
-        other => matches!(
-            other,
-            Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-        ),
+        other => is_subquery(other),
     };
     !expr.exists(|part| Ok(is_open(part))).unwrap_or(true)
 }
 
 pub(crate) fn has_subquery(expr: &Expr) -> bool {
-    let is_subquery = |part: &Expr| {
-        matches!(
-            part,
-            Expr::Exists(_)
-                | Expr::InSubquery(_)
-                | Expr::ScalarSubquery(_)
-                | Expr::SetComparison(_)
-        )
-    };
     expr.exists(|part| Ok(is_subquery(part))).unwrap_or(true)
+}
+
+fn is_subquery(part: &Expr) -> bool {
+    matches!(
+        part,
+        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
+    )
 }
 
 /// Calls as they are written, and what stands for each.

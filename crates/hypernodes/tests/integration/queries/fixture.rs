@@ -99,6 +99,17 @@ pub(super) struct Setting {
     pub(super) is_async: bool,
 }
 
+impl Setting {
+    /// A session of ours without tables and nodes.
+    pub(super) fn context(self) -> SessionContext {
+        let config = SessionConfig::new()
+            .with_batch_size(self.batch_size)
+            .with_target_partitions(self.partitions);
+        let context = SessionContext::new_with_config(config);
+        context.with_hypernodes().expect("a runtime")
+    }
+}
+
 pub(super) fn nodes(calls: &Calls, is_async: bool) -> [Node; 4] {
     let counted = |function: usize| {
         let calls = calls.clone();
@@ -255,12 +266,7 @@ pub(super) async fn ours(
     parquet: &str,
     calls: &Calls,
 ) -> SessionContext {
-    let config = SessionConfig::new()
-        .with_batch_size(setting.batch_size)
-        .with_target_partitions(setting.partitions);
-    let context = SessionContext::new_with_config(config)
-        .with_hypernodes()
-        .expect("a runtime");
+    let context = setting.context();
     let [f, g, h, m] = nodes(calls, setting.is_async);
     let columns = [f.clone(), g.clone(), m.clone()];
     context.register_nodes([f, g, h, m]).expect("free names");

@@ -9,8 +9,8 @@ use super::reports::reports;
 use super::shared::shared;
 use super::sides::sides;
 
-/// The rows as text.
-async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
+/// The rows as text, in their order.
+pub(super) async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
     let batches = frame.collect().await.map_err(|error| error.to_string())?;
     let table = pretty_format_batches(&batches)

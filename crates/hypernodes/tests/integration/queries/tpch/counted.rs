@@ -2,24 +2,14 @@
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
-use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use hypernodes::prelude::*;
 
 use super::super::fixture::Setting;
+use super::super::matrix::rows;
 use super::cases::{CASES, Case};
 use super::functions::{Calls, NAMES, nodes, udfs};
 use super::tables::register;
-
-/// The rows as text, in their order.
-async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
-    let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
-    let batches = frame.collect().await.map_err(|error| error.to_string())?;
-    let table = pretty_format_batches(&batches).map_err(|error| error.to_string())?;
-    let table = table.to_string();
-    let lines = table.lines().filter(|line| line.starts_with('|')).skip(1);
-    Ok(lines.map(|row| row.replace(' ', "")).collect())
-}
 
 async fn number(context: &SessionContext, sql: &str) -> Result<usize, String> {
     let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
@@ -38,12 +28,7 @@ pub(super) fn plain() -> SessionContext {
 }
 
 pub(super) fn ours(setting: Setting, calls: &Calls) -> SessionContext {
-    let config = SessionConfig::new()
-        .with_batch_size(setting.batch_size)
-        .with_target_partitions(setting.partitions);
-    let context = SessionContext::new_with_config(config)
-        .with_hypernodes()
-        .expect("a runtime");
+    let context = setting.context();
     let nodes = nodes(calls, setting.is_async);
     context.register_nodes(nodes).expect("free names");
     register(&context, setting.partitions);
