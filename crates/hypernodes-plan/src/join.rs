@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion_common::tree_node::TreeNode;
-use datafusion_common::{Dependency, NullEquality, Result};
+use datafusion_common::{Dependency, JoinType, NullEquality, Result};
 use datafusion_expr::{Expr, Join, LogicalPlan};
 
 /// A join of the same kind of other sides, by other keys and another condition.
@@ -26,6 +26,16 @@ pub(crate) fn joined_like(
         join.null_aware,
     )?;
     Ok(LogicalPlan::Join(joined))
+}
+
+/// Whether a join keeps the rows of a side that match nothing.
+pub(crate) fn keeps_unmatched(kind: JoinType, is_left: bool) -> bool {
+    match kind {
+        JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => is_left,
+        JoinType::Right | JoinType::RightAnti | JoinType::RightMark => !is_left,
+        JoinType::Full => true,
+        _ => false,
+    }
 }
 
 /// Whether the other side's keys tell its rows apart, so that no row is joined to two of them.

@@ -7,6 +7,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
 use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
+use datafusion_optimizer::OptimizerConfig;
 
 use crate::names::has_unique_names;
 use crate::node_map::{MappedCall, NodeMap};
@@ -194,8 +195,24 @@ impl Chain {
         needed
     }
 
-    /// The base with columns of unique names, so that it can stand beside any other plan.
-    pub(super) fn with_unique_names(self, mut next: impl FnMut() -> String) -> Result<Self> {
+    /// The chain on a base that can stand beside a plan of this schema.
+    pub(super) fn apart_from(self, other: &DFSchema, config: &dyn OptimizerConfig) -> Result<Self> {
+        let is_taken = |column: &Column| {
+            other.iter().any(|(qualifier, field)| {
+                let clashes = qualifier.is_none()
+                    || column.relation.is_none()
+                    || qualifier == column.relation.as_ref();
+                *field.name() == column.name && clashes
+            })
+        };
+        match self.base.schema().columns().iter().any(is_taken) {
+            true => self.with_unique_names(|| config.alias_generator().next("__hn_base")),
+            false => Ok(self),
+        }
+    }
+
+    /// The base with columns of unique names.
+    fn with_unique_names(self, mut next: impl FnMut() -> String) -> Result<Self> {
         let fields: Vec<Column> = self.base.schema().iter().map(Column::from).collect();
         let names: Vec<String> = fields.iter().map(|_| next()).collect();
         let exprs = std::iter::zip(&fields, &names);

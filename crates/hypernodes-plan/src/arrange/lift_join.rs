@@ -203,18 +203,7 @@ fn lift_side(
     if !chain.has_calls() || (multiplies && !chain.steps.iter().all(is_repeatable)) {
         return Ok(None);
     }
-    let taken = |column: &Column| {
-        let mut fields = other.schema().iter();
-        fields.any(|(qualifier, field)| {
-            let clashes = qualifier.is_none()
-                || column.relation.is_none()
-                || qualifier == column.relation.as_ref();
-            *field.name() == column.name && clashes
-        })
-    };
-    if chain.base.schema().columns().iter().any(taken) {
-        chain = chain.with_unique_names(|| config.alias_generator().next("__hn_base"))?;
-    }
+    let chain = chain.apart_from(other.schema(), config)?;
     let schema = kept.schema();
     let on = join.on.iter().map(|(left, right)| {
         Ok(match is_left {

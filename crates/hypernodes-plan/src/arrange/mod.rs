@@ -7,6 +7,7 @@
 //! - [`lift`], [`lift_first`] and [`lift_join`]: calls that an operator does not need move above
 //!   it, if it leaves fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
+//! - [`matched`]: one that only the condition of an outer or anti join reads, for rows with a match;
 //! - [`schedule`]: predicates on calls are tested by the cost of what they need;
 //! - [`sides`]: a call above a join moves to its side, if that can be reduced to the rows that
 //!   the join gives.
@@ -16,6 +17,7 @@ mod inner;
 mod lift;
 mod lift_first;
 mod lift_join;
+mod matched;
 mod narrow;
 mod schedule;
 mod sides;
@@ -59,6 +61,7 @@ pub(crate) fn arrange(
             .data;
         plan = schedule::schedule(plan)?.data;
         plan = narrow::narrow(plan)?.data;
+        plan = matched::match_first(plan, config)?.data;
         plan = sides::sink(plan)?.data;
         plan = sides::reduce(plan, config)?.data;
         if plan == before {

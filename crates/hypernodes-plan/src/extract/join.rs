@@ -10,7 +10,7 @@ use super::demand::{Demand, demands};
 use super::extracted::{Extracted, Known, Made, Query, replace};
 use super::operators::{extract, refuse};
 use crate::arrange::marked;
-use crate::join::joined_like;
+use crate::join::{joined_like, keeps_unmatched};
 use crate::udf::NodeUdf;
 
 /// A key is made on its side, and so is a call in the rest of the condition that reads one side
@@ -39,7 +39,7 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
             .filter(|demand| reads_only(&demand.call, &schema))
             .collect();
         let is_new = |demand: &Demand| side.known.iter().all(|known| known.call != demand.call);
-        let mark = match keeps(original.join_type, is_left) && calls.iter().any(is_new) {
+        let mark = match keeps_unmatched(original.join_type, is_left) && calls.iter().any(is_new) {
             true => {
                 let free = conjuncts
                     .iter()
@@ -87,16 +87,6 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
         extracted.filter(conjunction(conjunct))?;
     }
     Ok(extracted)
-}
-
-/// Whether the join keeps the rows of a side that match nothing.
-fn keeps(kind: JoinType, is_left: bool) -> bool {
-    match kind {
-        JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => is_left,
-        JoinType::Right | JoinType::RightAnti | JoinType::RightMark => !is_left,
-        JoinType::Full => true,
-        _ => false,
-    }
 }
 
 fn reads_only(expr: &Expr, schema: &DFSchema) -> bool {

@@ -55,6 +55,26 @@ pub(super) fn sides() -> Vec<Case> {
             |d| none().f(d.t(|t| t.y < d.percent(40) && d.any_s(|s| s.x == t.z))),
         ),
         case(
+            "select s.z from v left join s on v.y = s.y and v.b >= 3",
+            |d| none().g(d.t(|t| d.any_s(|s| s.y == t.y))),
+        ),
+        case(
+            "select s.z, v.a from v left join s on v.y = s.y and v.b >= 3 and s.x < v.x",
+            |d| {
+                none()
+                    .f(d.n())
+                    .g(d.t(|t| d.any_s(|s| s.y == t.y && s.x < t.x)))
+            },
+        ),
+        case(
+            "select x from v where not exists (select 1 from s where v.y = s.y and v.b >= 3)",
+            |d| none().g(d.t(|t| d.any_s(|s| s.y == t.y))),
+        ),
+        case(
+            "select s.z from s full join v on v.y = s.y and g(v.b) >= 3",
+            |d| none().g(2 * d.t(|t| d.any_s(|s| s.y == t.y))),
+        ),
+        case(
             "select s.x, v.a from s left join v on s.x = v.x and s.y > 3",
             |d| none().f(d.t(|t| d.any_s(|s| s.x == t.x && s.y > 3))),
         ),

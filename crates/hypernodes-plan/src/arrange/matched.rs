@@ -1,0 +1,141 @@
+//! Calls that only the condition of a join reads are made for rows with a match.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion_common::{Column, Result};
+use datafusion_expr::utils::{conjunction, split_conjunction};
+use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_optimizer::OptimizerConfig;
+
+use super::chain::{Chain, Step, named, names, owned, stack};
+use super::sides::marked;
+use crate::join::{joined_like, keeps_unmatched};
+use crate::node_map::MappedCall;
+
+/// Gives a guard to each call of a side that keeps its rows without a match, if the join's
+/// condition reads it, and nothing else does: whether the keys and what is free of such calls find
+/// a row of the other side, which a mark join tells.
+pub(super) fn match_first(
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_down_with_subqueries(|plan| match &plan {
+        // The rows of the last iteration can be read only once.
+        LogicalPlan::RecursiveQuery(_) => {
+            Ok(Transformed::new(plan, false, TreeNodeRecursion::Jump))
+        }
+        LogicalPlan::Projection(_) => Ok(match matched(&plan, config)? {
+            Some(matched) => Transformed::yes(matched),
+            None => Transformed::no(plan),
+        }),
+        _ => Ok(Transformed::no(plan)),
+    })
+}
+
+fn matched(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
+    let chain = Chain::of(plan)?;
+    let LogicalPlan::Join(join) = &chain.base else {
+        return Ok(None);
+    };
+    let mut read: HashSet<Column> = chain.columns.iter().flat_map(owned).collect();
+    read.extend(chain.steps.iter().flat_map(Step::reads));
+    for is_left in [true, false] {
+        if keeps_unmatched(join.join_type, is_left)
+            && let Some(matched) = matched_side(join, is_left, &read, config)?
+        {
+            return chain.on(matched, plan.schema()).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// `read`: the columns of the join that are read above it.
+fn matched_side(
+    join: &Join,
+    is_left: bool,
+    read: &HashSet<Column>,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
+    let side = if is_left { &join.left } else { &join.right };
+    let mut chain = Chain::of(side)?;
+    if !chain.has_calls() {
+        return Ok(None);
+    }
+    let other = if is_left { &join.right } else { &join.left };
+    chain = chain.apart_from(other.schema(), config)?;
+    let schema = side.schema();
+    let keys = join.on.iter();
+    let keys = keys.map(|(left, right)| if is_left { left } else { right });
+    let has = |column: &&Column| schema.maybe_index_of_column(column).is_some();
+    let others = read.iter().filter(has).cloned().map(Expr::Column);
+    let others = keys.cloned().chain(others);
+    let others = others.map(|expr| chain.over_base(&expr, schema));
+    let others = others.collect::<Result<Vec<_>>>()?;
+    let filters = chain.steps.iter().filter(|step| step.is_filter());
+    let others = others
+        .iter()
+        .flat_map(owned)
+        .chain(filters.flat_map(Step::reads));
+    let needed = chain.needed(others);
+    let (mut first, mut later) = (Vec::new(), Vec::new());
+    for (index, step) in std::mem::take(&mut chain.steps).into_iter().enumerate() {
+        match step {
+            Step::Call(_) if !needed.contains(&index) => later.push(step),
+            other => first.push(other),
+        }
+    }
+    let is_open = |step: &Step| matches!(step, Step::Call(call) if call.guard.is_none());
+    if !later.iter().any(is_open) {
+        return Ok(None);
+    }
+    let made: HashSet<Column> = later.iter().flat_map(Step::makes).collect();
+    let on = join.on.iter().map(|(left, right)| {
+        Ok(match is_left {
+            true => (chain.over_base(left, schema)?, right.clone()),
+            false => (left.clone(), chain.over_base(right, schema)?),
+        })
+    });
+    let on = on.collect::<Result<Vec<_>>>()?;
+    let conjuncts = join.filter.iter().flat_map(split_conjunction);
+    let conjuncts = conjuncts.map(|conjunct| chain.over_side(conjunct, schema));
+    let mut conjuncts = conjuncts.collect::<Result<Vec<_>>>()?;
+    conjuncts.retain(|conjunct| owned(conjunct).is_disjoint(&made));
+    let (own, filter) = (stack(chain.base, first)?, conjunction(conjuncts));
+    let lower = match is_left {
+        true => joined_like(join, own, Arc::clone(&join.right), on, filter)?,
+        false => joined_like(join, Arc::clone(&join.left), own, on, filter)?,
+    };
+    let LogicalPlan::Join(lower) = lower else {
+        return Ok(None);
+    };
+    let Some((own, mark)) = marked(&lower, is_left, config)? else {
+        return Ok(None);
+    };
+    let later = later.into_iter().map(|step| match step {
+        Step::Call(call) => Step::Call(MappedCall {
+            guard: Some(call.guard.unwrap_or_else(|| Expr::Column(mark.clone()))),
+            ..call
+        }),
+        filter => filter,
+    });
+    let own = named(stack(own, later)?, chain.columns, names(schema))?;
+    let matched = match is_left {
+        true => joined_like(
+            join,
+            own,
+            Arc::clone(&join.right),
+            join.on.clone(),
+            join.filter.clone(),
+        )?,
+        false => joined_like(
+            join,
+            Arc::clone(&join.left),
+            own,
+            join.on.clone(),
+            join.filter.clone(),
+        )?,
+    };
+    Ok(Some(matched))
+}
