@@ -12,6 +12,7 @@ use datafusion_physical_plan::filter::FilterExec;
 use datafusion_physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion_physical_plan::projection::ProjectionExec;
 use datafusion_physical_plan::repartition::RepartitionExec;
+use datafusion_physical_plan::unnest::UnnestExec;
 use datafusion_session::physical_optimizer::PhysicalOptimizerRule;
 
 use crate::node_map::NodeMapExec;
@@ -83,4 +84,5 @@ fn passes_on(plan: &dyn ExecutionPlan) -> bool {
         || plan.is::<CoalescePartitionsExec>()
         || plan.is::<CooperativeExec>()
         || plan.is::<RepartitionExec>()
+        || plan.is::<UnnestExec>()
 }

@@ -13,6 +13,7 @@ use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion_optimizer::utils::evaluates_to_null;
 
+use crate::arrange::constants;
 use crate::extract::is_repeatable;
 use crate::udf::NodeUdf;
 
@@ -151,6 +152,15 @@ impl NodeMap {
     /// The calls, in the order of their columns.
     pub fn calls(&self) -> &[MappedCall] {
         &self.calls
+    }
+
+    /// For each of its calls, whether all rows that need it give it the same arguments: they read
+    /// nothing but what such calls make.
+    ///
+    /// # Errors
+    /// If the plan below reads a column that it lacks.
+    pub fn constants(&self) -> Result<Vec<bool>> {
+        constants(self)
     }
 
     /// The plan whose rows it maps.

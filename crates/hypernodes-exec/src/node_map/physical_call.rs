@@ -8,10 +8,8 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion_common::Result;
-use datafusion_common::tree_node::TreeNode;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column, Literal};
-use datafusion_physical_expr::utils::collect_columns;
 use hypernodes_graph::{Call, Error, ErrorKind};
 use hypernodes_plan::{BoundNode, to_datafusion};
 
@@ -40,8 +38,10 @@ pub(crate) struct PhysicalCall {
 #[derive(Debug, Clone)]
 pub(super) enum Shared {
     No,
-    /// Those of equal arguments that are in flight together.
-    Arguments,
+    /// Those of equal arguments that are in flight together; if `is_kept`, all of them.
+    Arguments {
+        is_kept: bool,
+    },
     /// All that have the same value of a column; none where it is null.
     Rows(Arc<dyn PhysicalExpr>),
 }
@@ -75,10 +75,8 @@ impl PhysicalCall {
             }),
             _ => bound,
         };
-        let declared = bound.node.declared();
-        let is_constant = declared.pure && is_constant(&args);
-        let shared = match (declared.dedup || is_constant) && !args.is_empty() {
-            true => Shared::Arguments,
+        let shared = match bound.node.declared().dedup && !args.is_empty() {
+            true => Shared::Arguments { is_kept: false },
             false => Shared::No,
         };
         let call = Self {
@@ -102,9 +100,21 @@ impl PhysicalCall {
         Ok(Self { program, ..call })
     }
 
-    /// Whether all rows that need it give it the same arguments.
-    pub(super) fn is_constant(&self) -> bool {
-        is_constant(&self.args)
+    /// The same call, once for all rows that need it, each of which gives it the same arguments.
+    pub(super) fn once(self) -> Self {
+        let shared = match self.args.is_empty() {
+            true => self.shared,
+            false => Shared::Arguments { is_kept: true },
+        };
+        Self { shared, ..self }
+    }
+
+    /// Whether what a call makes is kept for rows that are yet to come.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(
+            self.shared,
+            Shared::Rows(_) | Shared::Arguments { is_kept: true }
+        )
     }
 
     /// The call without the outputs that are not named.
@@ -153,7 +163,7 @@ impl PhysicalCall {
     pub(super) fn once_per(&self) -> Option<&Arc<dyn PhysicalExpr>> {
         match &self.shared {
             Shared::Rows(row) => Some(row),
-            Shared::No | Shared::Arguments => None,
+            Shared::No | Shared::Arguments { .. } => None,
         }
     }
 
@@ -226,12 +236,5 @@ fn wanted(guard: &dyn PhysicalExpr, batch: &RecordBatch) -> Result<BooleanArray>
     Ok(match Array::nulls(guard) {
         Some(_) => prep_null_mask_filter(guard),
         None => guard.clone(),
-    })
-}
-
-fn is_constant(args: &[Arc<dyn PhysicalExpr>]) -> bool {
-    args.iter().all(|arg| {
-        let is_volatile = arg.exists(|part| Ok(part.is_volatile_node()));
-        collect_columns(arg).is_empty() && !is_volatile.unwrap_or(true)
     })
 }

@@ -43,7 +43,7 @@ impl ExtensionPlanner for NodeMapPlanner {
             return internal_err!("a NodeMap has one input");
         };
         let mut calls = Vec::with_capacity(map.calls().len());
-        for call in map.calls() {
+        for (call, is_constant) in std::iter::zip(map.calls(), map.constants()?) {
             let Some(udf) = call.udf() else {
                 return internal_err!("{} is not a node", call.function.name());
             };
@@ -59,6 +59,7 @@ impl ExtensionPlanner for NodeMapPlanner {
             });
             let outputs = outputs.collect::<Result<_>>()?;
             let made = PhysicalCall::new(bound, args, guard, outputs, &self.0)?;
+            let made = if is_constant { made.once() } else { made };
             let once_per = call.once_per.as_ref().map(physical).transpose()?;
             calls.push(PhysicalCall {
                 keeps_order: call.keeps_order,

@@ -300,7 +300,7 @@ impl SharedCalls {
         let consumer = MemoryConsumer::new(format!("NodeMapExec[{}]", node.name()));
         let shared = Arc::new(Mutex::new(InFlight {
             known: HashMap::new(),
-            is_kept: call.once_per().is_some() || call.is_constant(),
+            is_kept: call.is_kept(),
             entries: VecDeque::new(),
             first: 0,
             arrived: 0,

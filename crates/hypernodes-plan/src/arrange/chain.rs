@@ -240,6 +240,35 @@ impl Chain {
     }
 }
 
+/// For each call of a map, whether it and what it reads are the same for all rows that need it.
+pub(crate) fn constants(map: &NodeMap) -> Result<Vec<bool>> {
+    let chain = Chain::of(map.input())?;
+    let mut made = HashSet::new();
+    let is_constant = |step: &Step, made: &HashSet<Column>| match step {
+        Step::Call(call) => {
+            let args = &call.function.args;
+            call.is_repeatable()
+                && args.iter().all(|arg| !arg.contains_outer())
+                && args
+                    .iter()
+                    .flat_map(owned)
+                    .all(|column| made.contains(&column))
+        }
+        Step::Filter(_) => false,
+    };
+    for step in &chain.steps {
+        if is_constant(step, &made) {
+            made.extend(step.makes());
+        }
+    }
+    let calls = map.calls().iter().map(|call| {
+        let step = Step::Call(call.clone());
+        let step = step.rewritten(|expr| chain.over_base(expr, map.input().schema()))?;
+        Ok(is_constant(&step, &made))
+    });
+    calls.collect()
+}
+
 /// Gives the columns of a join below calls and filters names of their own: physical filters are
 /// moved down by the names of their columns, which the sides of a join may share.
 pub(crate) fn with_names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {

@@ -9,6 +9,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift::{Split, split};
+use super::lift_unnest::lift_unnest;
 use super::schedule::price;
 use super::sides::Offer;
 use crate::join::{joined_like, joins_once};
@@ -81,14 +82,20 @@ fn is_of_padded(join: &Join, is_left: bool, offer: &Offer) -> Result<bool> {
 }
 
 /// Moves calls of a join's side above it, where a predicate that does not read that side
-/// alone stands there; not those that predicates of the side need.
+/// alone stands there; not those that predicates of the side need. So it does above lists' items.
 pub(super) fn lift_to_filter(
     filter: &Filter,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(&LogicalPlan::Filter(filter.clone()))?;
-    let LogicalPlan::Join(join) = &chain.base else {
-        return Ok(None);
+    let join = match &chain.base {
+        LogicalPlan::Join(join) => join,
+        LogicalPlan::Unnest(unnest) if !chain.steps.is_empty() => {
+            let lifted = lift_unnest(unnest, config)?;
+            let lifted = lifted.map(|lifted| chain.on(lifted, filter.input.schema()));
+            return lifted.transpose();
+        }
+        _ => return Ok(None),
     };
     let kept = match join.join_type {
         JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
@@ -150,8 +157,14 @@ pub(super) fn with_kept_lifted(
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(plan)?;
-    let LogicalPlan::Join(join) = &chain.base else {
-        return Ok(None);
+    let join = match &chain.base {
+        LogicalPlan::Join(join) => join,
+        LogicalPlan::Unnest(unnest) => {
+            let lifted = lift_unnest(unnest, config)?;
+            let lifted = lifted.map(|lifted| chain.on(lifted, plan.schema()));
+            return lifted.transpose();
+        }
+        _ => return Ok(None),
     };
     let kept = match join.join_type {
         JoinType::Left | JoinType::Right | JoinType::Full => [false, true].as_slice(),

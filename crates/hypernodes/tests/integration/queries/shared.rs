@@ -246,6 +246,27 @@ pub(super) fn shared() -> Vec<Case> {
             "select q.x, f(q.x), q.u from (select x, unnest([1, 2, 3]) u from t where x < {30}) q where q.u + q.x > 3",
             |d| none().f(d.t(|t| 3 + t.x > 3 && t.x < d.percent(30))),
         ),
+        // Calls below a list's items wait for what drops these.
+        case(
+            "select x1, u, a from (select x x1, f(y) a, unnest([x, y]) u from t) where m(x1) > 3",
+            |d| none().m(d.n()).f(d.t(|t| m(t.x) > 3)),
+        ),
+        case(
+            "select x1, u, a from (select x x1, f(y) a, unnest([x, y]) u from t) where u > {75}",
+            |d| none().f(d.t(|t| t.x.max(t.y) > d.percent(75))),
+        ),
+        case(
+            "select u, a from (select x x1, f(y) a, unnest([x, y + 1000]) u from t) order by u limit 5",
+            |_| none().f(5),
+        ),
+        case(
+            "select a, unnest(unnest(us)) w from (select g(x) a, [[x], [y + 1000, null]] us from t where y > 2) order by w limit 5",
+            |_| none().g(5),
+        ),
+        case(
+            "select q.a, s.y from (select f(y) a, unnest([x, y]) u from t) q join s on s.x = q.u",
+            |d| none().f(d.t(|t| d.any_s(|s| s.x == t.x || s.x == t.y))),
+        ),
         // Predicates on calls of both sides.
         case(
             "select q.a from (select x, f(y) a from t where m(y) > 3) q join (select x k from s where g(y) < 10) r on q.x = r.k",
@@ -433,6 +454,13 @@ pub(super) fn shared() -> Vec<Case> {
             |d| none().f(d.n()).g(d.t(|t| some(t.x))),
         ),
         // Constants: once a partition at most, and only if they are reached.
+        case(
+            "select case when x < {30} then g(f(4)) end, case when m(5) = 5 then g(m(5)) end from t",
+            |_| none().f_within(1..=8).g_within(2..=16).m(1),
+        ),
+        case("select coalesce(f(x), f(3), g(f(4))) from t", |d| {
+            none().f_within(d.n() + 2..=d.n() + 16).g_within(1..=8)
+        }),
         case("select x from t where x in (1, 2, f(4))", |_| {
             none().f_within(1..=8)
         }),

@@ -6,7 +6,7 @@ use super::fixture::{Data, Row, f, g, m};
 
 impl Data {
     /// Whether some row of `s` is so.
-    fn any_s(&self, is_so: impl Fn(&Row) -> bool) -> bool {
+    pub(super) fn any_s(&self, is_so: impl Fn(&Row) -> bool) -> bool {
         self.s.iter().any(is_so)
     }
 

@@ -1,5 +1,6 @@
 //! Statements other than SELECT, plans that are not SQL, and what a plan looks like.
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::{SessionContext, col, lit};
 use hypernodes::prelude::*;
@@ -130,6 +131,24 @@ async fn a_data_frame_is_a_query_like_any_other() {
     bench.calls.take();
     cached.collect().await.expect("rows");
     assert_eq!(bench.calls.take(), [0; 4]);
+}
+
+/// Of a list column itself, not of an expression beside it.
+#[tokio::test]
+async fn calls_below_the_items_of_a_frames_list_wait_for_the_limit() {
+    let bench = bench().await;
+    let frame = bench
+        .context
+        .sql("SELECT f(x) AS a, g(x) AS b, [x, x + 1000] AS us FROM t")
+        .await
+        .and_then(|frame| frame.unnest_columns(&["us"]))
+        .and_then(|frame| frame.filter(col("us").gt(lit(1000))))
+        .and_then(|frame| frame.sort(vec![col("us").sort(true, true)]))
+        .and_then(|frame| frame.limit(0, Some(5)))
+        .expect("a plan");
+    let rows = frame.collect().await.expect("rows");
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
+    assert_eq!(bench.calls.take(), [5, 5, 0, 0]);
 }
 
 /// A plan that was optimised once, and is then part of another query.
