@@ -7,7 +7,6 @@ use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
 use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
-use datafusion_optimizer::OptimizerConfig;
 
 use crate::names::has_unique_names;
 use crate::node_map::{MappedCall, NodeMap};
@@ -196,7 +195,7 @@ impl Chain {
     }
 
     /// The chain on a base that can stand beside a plan of this schema.
-    pub(super) fn apart_from(self, other: &DFSchema, config: &dyn OptimizerConfig) -> Result<Self> {
+    pub(super) fn apart_from(self, other: &DFSchema) -> Result<Self> {
         let is_taken = |column: &Column| {
             other.iter().any(|(qualifier, field)| {
                 let clashes = qualifier.is_none()
@@ -205,16 +204,20 @@ impl Chain {
                 *field.name() == column.name && clashes
             })
         };
-        match self.base.schema().columns().iter().any(is_taken) {
-            true => self.with_unique_names(|| config.alias_generator().next("__hn_base")),
-            false => Ok(self),
+        let own = self.base.schema();
+        if !own.columns().iter().any(is_taken) {
+            return Ok(self);
         }
+        let known = own.fields().iter().chain(other.fields());
+        let known: HashSet<String> = known.map(|field| field.name().clone()).collect();
+        let names = (1..).map(|number| format!("__hn_base_{number}"));
+        self.with_names(names.filter(|name| !known.contains(name)))
     }
 
-    /// The base with columns of unique names.
-    fn with_unique_names(self, mut next: impl FnMut() -> String) -> Result<Self> {
+    /// The base with columns of these names, which nothing else has.
+    fn with_names(self, names: impl Iterator<Item = String>) -> Result<Self> {
         let fields: Vec<Column> = self.base.schema().iter().map(Column::from).collect();
-        let names: Vec<String> = fields.iter().map(|_| next()).collect();
+        let names: Vec<String> = names.take(fields.len()).collect();
         let exprs = std::iter::zip(&fields, &names);
         let exprs = exprs.map(|(column, name)| Expr::Column(column.clone()).alias(name));
         let base = Projection::try_new(exprs.collect(), Arc::new(self.base))?;
@@ -272,11 +275,7 @@ pub(crate) fn constants(map: &NodeMap) -> Result<Vec<bool>> {
 /// Gives the columns of a join below calls and filters names of their own: physical filters are
 /// moved down by the names of their columns, which the sides of a join may share.
 pub(crate) fn with_names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let mut numbered = 0;
-    let mut next = || {
-        numbered += 1;
-        format!("__hn_of_{numbered}")
-    };
+    let mut unused = (1..).map(|number| format!("__hn_of_{number}"));
     let apart = plan.transform_down_with_subqueries(|plan| {
         let chain = Chain::of(&plan)?;
         if chain.steps.is_empty() || has_unique_names(chain.base.schema()) || is_apart(&plan) {
@@ -287,7 +286,7 @@ pub(crate) fn with_names_apart(plan: LogicalPlan) -> Result<LogicalPlan> {
             steps,
             columns,
             ..
-        } = chain.with_unique_names(&mut next)?;
+        } = chain.with_names(&mut unused)?;
         let apart = stack(base, steps)?;
         named(apart, columns, names(plan.schema())).map(Transformed::yes)
     });

@@ -216,7 +216,7 @@ fn lift_side(
     if !chain.has_calls() || (multiplies && !chain.steps.iter().all(is_repeatable)) {
         return Ok(None);
     }
-    let chain = chain.apart_from(other.schema(), config)?;
+    let chain = chain.apart_from(other.schema())?;
     let schema = kept.schema();
     let on = join.on.iter().map(|(left, right)| {
         Ok(match is_left {

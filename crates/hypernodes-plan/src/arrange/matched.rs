@@ -64,7 +64,7 @@ fn matched_side(
         return Ok(None);
     }
     let other = if is_left { &join.right } else { &join.left };
-    chain = chain.apart_from(other.schema(), config)?;
+    chain = chain.apart_from(other.schema())?;
     let schema = side.schema();
     let keys = join.on.iter();
     let keys = keys.map(|(left, right)| if is_left { left } else { right });

@@ -61,7 +61,7 @@ pub(crate) fn arrange(
             .transform_up_with_subqueries(|plan| lift::lift(plan, config))?
             .data;
         plan = schedule::schedule(plan)?.data;
-        plan = narrow::narrow(plan)?.data;
+        plan = narrow::narrow(plan, config)?.data;
         plan = matched::match_first(plan, config)?.data;
         plan = sides::sink(plan)?.data;
         plan = sides::reduce(plan, config)?.data;

@@ -3,26 +3,29 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::tree_node::Transformed;
+use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result};
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, when};
+use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, owned};
-use crate::extract::{any_of, demands_of, demands_of_predicate};
+use crate::extract::{Demand, any_of, demands_of, demands_of_predicate, made_name};
 use crate::total::is_total;
 
 /// Gives a guard to each call below a projection or an aggregate that has none, if all who read
 /// its columns are guarded: a branch of CASE, AND, OR or COALESCE above the projection that made
 /// the call, as in a query of a view.
-pub(super) fn narrow(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+pub(super) fn narrow(
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Result<Transformed<LogicalPlan>> {
     plan.transform_down_with_subqueries(|plan| match &plan {
         LogicalPlan::Projection(_) => {
             let mut chain = Chain::of(&plan)?;
             let readers = chain.columns.clone();
-            let Some(steps) = guarded(&chain, &readers)? else {
+            if !narrowed(&mut chain, &readers, config)? {
                 return Ok(Transformed::no(plan));
-            };
-            chain.steps = steps;
+            }
             let base = std::mem::take(&mut chain.base);
             chain.on(base, plan.schema()).map(Transformed::yes)
         }
@@ -32,10 +35,9 @@ pub(super) fn narrow(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
             let readers = exprs.map(|expr| chain.over_base(expr, schema));
             let readers = readers.collect::<Result<Vec<_>>>()?;
-            let Some(steps) = guarded(&chain, &readers)? else {
+            if !narrowed(&mut chain, &readers, config)? {
                 return Ok(Transformed::no(plan));
-            };
-            chain.steps = steps;
+            }
             let base = std::mem::take(&mut chain.base);
             let input = chain.on(base, schema)?;
             let mut narrowed = aggregate.clone();
@@ -46,33 +48,89 @@ pub(super) fn narrow(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     })
 }
 
-/// The steps with more guards; `None` if there is none to add.
-fn guarded(chain: &Chain, readers: &[Expr]) -> Result<Option<Vec<Step>>> {
-    let mut steps = chain.steps.clone();
+/// Gives guards to calls of the chain; whether there was one to give.
+fn narrowed(chain: &mut Chain, readers: &[Expr], config: &dyn OptimizerConfig) -> Result<bool> {
     let mut changed = false;
-    for index in (0..steps.len()).rev() {
-        let guard = guard(&steps, index, readers)?;
-        if let (Some(guard), Step::Call(call)) = (guard, &mut steps[index]) {
-            call.guard = Some(guard.clone());
+    for index in (0..chain.steps.len()).rev() {
+        if !matches!(&chain.steps[index], Step::Call(call) if call.guard.is_none()) {
+            continue;
+        }
+        let all = demands(&chain.steps, index, chain.steps.len(), readers)?;
+        if let Some(guard) = guard(&chain.steps, index, all)? {
+            give(&mut chain.steps, index, guard);
             changed = true;
-            raise(&mut steps, index, &owned(&guard));
+        } else if let Some(guard) = completed(chain, index, config)? {
+            // What reads the other calls has changed.
+            give(&mut chain.steps, index, guard);
+            return Ok(true);
         }
     }
-    Ok(changed.then_some(steps))
+    Ok(changed)
 }
 
-/// The guard that an unguarded call can have.
-fn guard(steps: &[Step], index: usize, readers: &[Expr]) -> Result<Option<Expr>> {
-    let Step::Call(call) = &steps[index] else {
+/// Makes a call that all rows need which a filter leaves, and only some rows below it, once more
+/// above it, for those that had it not; the guard that it can have below.
+fn completed(
+    chain: &mut Chain,
+    index: usize,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<Expr>> {
+    let Step::Call(call) = &chain.steps[index] else {
         return Ok(None);
     };
-    if call.guard.is_some() {
+    if !call.is_repeatable() {
         return Ok(None);
     }
+    let filters = (index + 1..chain.steps.len()).rev();
+    for filter in filters.filter(|place| chain.steps[*place].is_filter()) {
+        let below = demands(&chain.steps, index, filter + 1, &[])?;
+        if below.is_empty() {
+            return Ok(None);
+        }
+        let Some(had) = guard(&chain.steps, index, below)? else {
+            continue;
+        };
+        let names = call.outputs.iter().map(|_| made_name(config));
+        let names: Vec<String> = names.collect();
+        let mut rest = call.clone();
+        rest.guard = Some(had.clone().is_not_true());
+        for (output, name) in std::iter::zip(&mut rest.outputs, &names) {
+            output.name.clone_from(name);
+        }
+        let made: Vec<Column> = chain.steps[index].makes().collect();
+        let either = |expr: &Expr| {
+            let either = expr.clone().transform_up(|part| {
+                let place = made
+                    .iter()
+                    .position(|made| matches!(&part, Expr::Column(read) if read == made));
+                let Some(place) = place else {
+                    return Ok(Transformed::no(part));
+                };
+                let other = Expr::Column(Column::new_unqualified(&names[place]));
+                let either = when(had.clone().is_true(), part).otherwise(other)?;
+                Ok(Transformed::yes(either))
+            });
+            either.map(|either| either.data)
+        };
+        let above = chain.steps.split_off(filter + 1);
+        chain.steps.push(Step::Call(rest));
+        for step in above {
+            chain.steps.push(step.rewritten(either)?);
+        }
+        for column in &mut chain.columns {
+            *column = either(column)?;
+        }
+        return Ok(Some(had));
+    }
+    Ok(None)
+}
+
+/// What reads the columns of a call, up to step `end`, and for which rows.
+fn demands(steps: &[Step], index: usize, end: usize, readers: &[Expr]) -> Result<Vec<Demand>> {
     let made: HashSet<Column> = steps[index].makes().collect();
     let is_made = |expr: &Expr| matches!(expr, Expr::Column(column) if made.contains(column));
     let mut found = demands_of(readers, None, &is_made)?;
-    for step in &steps[index + 1..] {
+    for step in &steps[index + 1..end] {
         match step {
             Step::Filter(predicate) => found.extend(demands_of_predicate(predicate, &is_made)?),
             Step::Call(other) => {
@@ -82,6 +140,11 @@ fn guard(steps: &[Step], index: usize, readers: &[Expr]) -> Result<Option<Expr>>
             }
         }
     }
+    Ok(found)
+}
+
+/// The guard that an unguarded call can have.
+fn guard(steps: &[Step], index: usize, found: Vec<Demand>) -> Result<Option<Expr>> {
     // A test that needs the call, through whatever others, tells nothing of it.
     let is_filtered = steps[index + 1..].iter().any(Step::is_filter);
     // Nor does one that may fail on rows that a predicate above the call drops.
@@ -115,6 +178,14 @@ fn can_read(steps: &[Step], index: usize, columns: &HashSet<Column>) -> bool {
 fn last_maker(steps: &[Step], index: usize, columns: &HashSet<Column>) -> Option<usize> {
     let makes = |place: &usize| steps[*place].makes().any(|made| columns.contains(&made));
     (index + 1..steps.len()).rev().find(makes)
+}
+
+fn give(steps: &mut Vec<Step>, index: usize, guard: Expr) {
+    let read = owned(&guard);
+    if let Step::Call(call) = &mut steps[index] {
+        call.guard = Some(guard);
+    }
+    raise(steps, index, &read);
 }
 
 /// Moves the call, and those above that need it, above all that make the columns.

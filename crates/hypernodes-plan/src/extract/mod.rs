@@ -11,8 +11,9 @@ mod operators;
 mod rule;
 mod unique;
 
-pub(crate) use demand::{any_of, demands_of, demands_of_predicate, is_repeatable};
+pub(crate) use demand::{Demand, any_of, demands_of, demands_of_predicate, is_repeatable};
 pub(crate) use extracted::has_subquery;
 pub(crate) use join::is_null_of_nulls;
+pub(crate) use unique::made_name;
 
 pub use rule::ExtractNodes;

@@ -14,7 +14,7 @@ use crate::node_map::{MappedCall, NodeMap};
 const MADE: &str = "__hn";
 
 /// A name for a hidden column.
-pub(super) fn made_name(config: &dyn OptimizerConfig) -> String {
+pub(crate) fn made_name(config: &dyn OptimizerConfig) -> String {
     config.alias_generator().next(MADE)
 }
 

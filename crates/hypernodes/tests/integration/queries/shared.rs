@@ -453,6 +453,36 @@ pub(super) fn shared() -> Vec<Case> {
             "select case f(x) when 1 then 2 when g(y) then 3 end from t",
             |d| none().f(d.n()).g(d.t(|t| some(t.x))),
         ),
+        // A branch below a predicate, and all that it leaves above.
+        case(
+            "select a from v where (x < {25} or a > {150}) and b > 3",
+            |d| {
+                let is_in_branch = |t: &Row| t.x >= d.percent(25);
+                none()
+                    .f(d.t(|t| is_in_branch(t) || g(t.y) > 3))
+                    .g(d.t(|t| !is_in_branch(t) || over(t.x, d.percent(150))))
+            },
+        ),
+        case(
+            "select b from (select case when a > {150} then m(b) end k, b from v) where k = 2",
+            |d| {
+                let reached = d.t(|t| over(t.x, d.percent(150)));
+                none().f(d.n()).g(reached).m(reached)
+            },
+        ),
+        case(
+            "select sum(a), max(d) from pv where case when x < {10} then a > 10 else y > 15 end and m(d) > 1",
+            |d| {
+                let is_in_branch = |t: &Row| t.x < d.percent(10);
+                let passes = |t: &Row| match is_in_branch(t) {
+                    true => over(t.x, 10),
+                    false => t.y > 15,
+                };
+                none()
+                    .f(d.t(|t| is_in_branch(t) || (passes(t) && m(m(t.y)) > 1)))
+                    .m(2 * d.t(passes))
+            },
+        ),
         // Constants: once a partition at most, and only if they are reached.
         case(
             "select case when x < {30} then g(f(4)) end, case when m(5) = 5 then g(m(5)) end from t",
