@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use datafusion_common::tree_node::TreeNodeRecursion;
-use datafusion_common::{Column, DFSchema, DFSchemaRef, Result, internal_err};
+use datafusion_common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
-use datafusion_optimizer::utils::evaluates_to_null;
 
 use crate::arrange::constants;
 use crate::extract::is_repeatable;
@@ -44,27 +43,6 @@ pub struct MappedOutput {
 }
 
 impl MappedCall {
-    /// Whether no call is made where these columns are null: a parameter of the node that takes no
-    /// null is null then, and so is what is made.
-    pub(crate) fn is_null_of(&self, nulls: &HashSet<Column>) -> Result<bool> {
-        let Some(udf) = NodeUdf::find(&self.function.func) else {
-            return Ok(false);
-        };
-        let parameters = udf.bound().node.parameters();
-        for (parameter, arg) in std::iter::zip(parameters, &self.function.args) {
-            let columns = arg.column_refs();
-            if !parameter.optional
-                && !columns.is_empty()
-                && columns.iter().all(|column| nulls.contains(column))
-                && !arg.is_volatile()
-                && evaluates_to_null(arg.clone(), columns)?
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// What it reads of the input: the arguments, the guard, and what it is made once for.
     pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
         let args = self.function.args.iter();

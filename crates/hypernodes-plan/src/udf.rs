@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, new_null_array};
 use arrow::datatypes::DataType;
-use datafusion_common::Result;
+use datafusion_common::{Column, Result};
+use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion_optimizer::utils::evaluates_to_null;
 use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, SharedValue, reads};
 
 use crate::error::to_datafusion;
@@ -76,6 +78,24 @@ impl NodeUdf {
                 Self::with_field(Arc::clone(bound), Some(field), name)
             }
         }
+    }
+
+    /// Whether no call is made where these columns are null: a parameter of the node that takes no
+    /// null is null then, and so is what is made.
+    pub(crate) fn is_null_of(call: &ScalarFunction, is_null: impl Fn(&Column) -> bool) -> bool {
+        let Some(udf) = Self::find(&call.func) else {
+            return false;
+        };
+        let parameters = udf.bound().node.parameters();
+        std::iter::zip(parameters, &call.args).any(|(parameter, arg)| {
+            let columns = arg.column_refs();
+            let is_of_nulls = !columns.is_empty() && columns.iter().all(|column| is_null(column));
+            // What cannot be evaluated while planning, such as a subquery, tells nothing.
+            !parameter.optional
+                && is_of_nulls
+                && !arg.is_volatile()
+                && evaluates_to_null(arg.clone(), columns).unwrap_or(false)
+        })
     }
 
     fn with_field(bound: Arc<BoundNode>, field: Option<usize>, name: String) -> Self {

@@ -10,6 +10,7 @@ use datafusion_optimizer::utils::is_restrict_null_predicate;
 
 use super::chain::{Chain, Step, owned};
 use super::sides::droppable;
+use crate::udf::NodeUdf;
 
 /// Makes outer joins inner where the padded side's null is dropped above: by the key of a join that
 /// keeps no row without a match, or by a predicate that is not true of null.
@@ -62,9 +63,9 @@ fn made_inner(plan: &LogicalPlan, keys: &[Expr]) -> Result<Option<LogicalPlan>> 
     let keys = keys.collect::<Result<Vec<_>>>()?;
     let is_dropped = |side: &LogicalPlan| drops_nulls(&chain.steps, &keys, side.schema());
     let join_type = match join.join_type {
-        Left if is_dropped(&join.right)? => Inner,
-        Right if is_dropped(&join.left)? => Inner,
-        Full => match (is_dropped(&join.left)?, is_dropped(&join.right)?) {
+        Left if is_dropped(&join.right) => Inner,
+        Right if is_dropped(&join.left) => Inner,
+        Full => match (is_dropped(&join.left), is_dropped(&join.right)) {
             (true, true) => Inner,
             (true, false) => Left,
             (false, true) => Right,
@@ -81,7 +82,7 @@ fn made_inner(plan: &LogicalPlan, keys: &[Expr]) -> Result<Option<LogicalPlan>> 
 }
 
 /// Whether no row is kept in which all columns of a side are null.
-fn drops_nulls(steps: &[Step], keys: &[Expr], side: &DFSchema) -> Result<bool> {
+fn drops_nulls(steps: &[Step], keys: &[Expr], side: &DFSchema) -> bool {
     let mut nulls: HashSet<Column> = side.columns().into_iter().collect();
     let is_null = |key: &Expr| match key {
         Expr::Column(column) => nulls.contains(column),
@@ -91,22 +92,25 @@ fn drops_nulls(steps: &[Step], keys: &[Expr], side: &DFSchema) -> Result<bool> {
         _ => false,
     };
     if keys.iter().any(is_null) {
-        return Ok(true);
+        return true;
     }
     for step in steps {
         match step {
-            Step::Call(call) if call.is_null_of(&nulls)? => nulls.extend(step.makes()),
+            Step::Call(call)
+                if NodeUdf::is_null_of(&call.function, |column| nulls.contains(column)) =>
+            {
+                nulls.extend(step.makes());
+            }
             Step::Call(_) => {}
             Step::Filter(predicate) => {
                 let columns = owned(predicate);
-                if !columns.is_empty()
-                    && columns.is_subset(&nulls)
-                    && is_restrict_null_predicate(predicate.clone(), &columns)?
-                {
-                    return Ok(true);
+                // What cannot be evaluated while planning, such as a subquery, tells nothing.
+                let drops = || is_restrict_null_predicate(predicate.clone(), &columns);
+                if !columns.is_empty() && columns.is_subset(&nulls) && drops().unwrap_or(false) {
+                    return true;
                 }
             }
         }
     }
-    Ok(false)
+    false
 }

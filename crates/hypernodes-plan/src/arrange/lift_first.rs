@@ -10,7 +10,7 @@ use datafusion_expr::{Aggregate, Expr, LogicalPlan, lit};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
-use crate::extract::is_null_of_nulls;
+use crate::udf::NodeUdf;
 
 /// An aggregate that gives the first or the last row's value of a group.
 #[derive(Clone, Copy)]
@@ -122,7 +122,7 @@ fn lift_row(
     }
     // Of no rows at all, one row of nulls is made.
     let is_null = |step: &Step| match step {
-        Step::Call(call) => is_null_of_nulls(&Expr::ScalarFunction(call.function.clone())),
+        Step::Call(call) => NodeUdf::is_null_of(&call.function, |_| true),
         Step::Filter(_) => false,
     };
     let mut lifted = args.iter().flatten();

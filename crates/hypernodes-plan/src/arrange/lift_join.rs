@@ -14,6 +14,7 @@ use super::schedule::price;
 use super::sides::Offer;
 use crate::join::{joined_like, joins_once};
 use crate::total::is_total;
+use crate::udf::NodeUdf;
 
 /// Moves the calls of the side that a semi, anti or mark join keeps above it; of an inner one, the
 /// calls of a side that cannot be reduced to the rows that the join gives. Rows that it multiplies
@@ -255,7 +256,7 @@ fn lift_side(
     else {
         return Ok(None);
     };
-    if is_padded(join.join_type, is_left) && !is_null_of(&above, &columns, &base)? {
+    if is_padded(join.join_type, is_left) && !is_null_of(&above, &columns, &base) {
         return Ok(None);
     }
     // A predicate that moves may keep from the keys the rows on which they would fail.
@@ -298,15 +299,19 @@ fn is_padded(kind: JoinType, is_left: bool) -> bool {
 }
 
 /// Whether the calls and columns above a base are null where the base is padded.
-fn is_null_of(above: &[Step], columns: &[Expr], base: &DFSchema) -> Result<bool> {
+fn is_null_of(above: &[Step], columns: &[Expr], base: &DFSchema) -> bool {
     let mut nulls: HashSet<Column> = base.columns().into_iter().collect();
     for step in above {
         match step {
-            Step::Call(call) if call.is_null_of(&nulls)? => nulls.extend(step.makes()),
-            _ => return Ok(false),
+            Step::Call(call)
+                if NodeUdf::is_null_of(&call.function, |column| nulls.contains(column)) =>
+            {
+                nulls.extend(step.makes());
+            }
+            _ => return false,
         }
     }
-    Ok(columns
+    columns
         .iter()
-        .all(|column| matches!(column, Expr::Column(_))))
+        .all(|column| matches!(column, Expr::Column(_)))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_common::{DFSchema, JoinType, Result};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Join, LogicalPlan};
 
@@ -97,11 +97,11 @@ fn reads_only(expr: &Expr, schema: &DFSchema) -> bool {
 
 /// What is still known of the columns of a join.
 fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -> Vec<Known> {
-    let padded = |known: Vec<Known>| {
-        known
-            .into_iter()
-            .filter(|known| is_null_of_nulls(&known.call))
+    let is_null = |known: &Known| match &known.call {
+        Expr::ScalarFunction(call) => NodeUdf::is_null_of(call, |_| true),
+        _ => false,
     };
+    let padded = |known: Vec<Known>| known.into_iter().filter(is_null);
     match kind {
         JoinType::Inner => left.into_iter().chain(right).collect(),
         JoinType::Left => left.into_iter().chain(padded(right)).collect(),
@@ -110,17 +110,4 @@ fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -> Vec<Known
         JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left,
         JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right,
     }
-}
-
-/// Whether the call gives null on a row of nulls, as the column that was made of it does.
-pub(crate) fn is_null_of_nulls(call: &Expr) -> bool {
-    let Expr::ScalarFunction(function) = call else {
-        return false;
-    };
-    let Some(udf) = NodeUdf::find(&function.func) else {
-        return false;
-    };
-    let parameters = udf.bound().node.parameters();
-    std::iter::zip(parameters, &function.args)
-        .any(|(parameter, arg)| !parameter.optional && matches!(arg, Expr::Column(Column { .. })))
 }

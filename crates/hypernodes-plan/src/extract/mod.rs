@@ -13,7 +13,6 @@ mod unique;
 
 pub(crate) use demand::{Demand, any_of, demands_of, demands_of_predicate, is_repeatable};
 pub(crate) use extracted::has_subquery;
-pub(crate) use join::is_null_of_nulls;
 pub(crate) use unique::made_name;
 
 pub use rule::ExtractNodes;

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion_common::{Column, JoinType, Result};
-use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_expr::{Join, LogicalPlan};
 
 use super::super::chain::{Chain, Step, named, names, owned, stack};
 use super::super::schedule::price;
 use super::offer::Offer;
 use super::reduction::oriented;
-use crate::extract::is_null_of_nulls;
 use crate::join::joined_like;
 use crate::node_map::MappedCall;
+use crate::udf::NodeUdf;
 
 /// Moves calls of a chain on a join to the side that they read, from the top down and past one
 /// join at a time: what the join reduces the side to may keep them from going on.
@@ -98,8 +98,7 @@ impl<'a> Side<'a> {
 
 /// Of a padded side, a call that gives null on nulls, as its column then does.
 fn is_sinkable(call: &MappedCall, is_padded: bool) -> bool {
-    let function = Expr::ScalarFunction(call.function.clone());
-    call.is_repeatable() && (!is_padded || is_null_of_nulls(&function))
+    call.is_repeatable() && (!is_padded || NodeUdf::is_null_of(&call.function, |_| true))
 }
 
 /// Of an inner, semi or anti join with a key that calls make, the predicates on one side that cost

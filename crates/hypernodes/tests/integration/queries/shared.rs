@@ -483,6 +483,10 @@ pub(super) fn shared() -> Vec<Case> {
                     .m(2 * d.t(passes))
             },
         ),
+        case(
+            "select v.y from t left join v on t.z = v.y left join s on v.x = s.z where v.y > (select min(m(y)) from k)",
+            |d| none().m(d.k()),
+        ),
         // Constants: once a partition at most, and only if they are reached.
         case(
             "select case when x < {30} then g(f(4)) end, case when m(5) = 5 then g(m(5)) end from t",
