@@ -55,7 +55,8 @@ fn narrowed(chain: &mut Chain, readers: &[Expr], config: &dyn OptimizerConfig) -
         if !matches!(&chain.steps[index], Step::Call(call) if call.guard.is_none()) {
             continue;
         }
-        let all = demands(&chain.steps, index, chain.steps.len(), readers)?;
+        let made: Vec<Column> = chain.steps[index].makes().collect();
+        let all = demands(&made, &chain.steps[index + 1..], readers)?;
         if let Some(guard) = guard(&chain.steps, index, all)? {
             give(&mut chain.steps, index, guard);
             changed = true;
@@ -81,9 +82,10 @@ fn completed(
     if !call.is_repeatable() {
         return Ok(None);
     }
+    let made: Vec<Column> = chain.steps[index].makes().collect();
     let filters = (index + 1..chain.steps.len()).rev();
     for filter in filters.filter(|place| chain.steps[*place].is_filter()) {
-        let below = demands(&chain.steps, index, filter + 1, &[])?;
+        let below = demands(&made, &chain.steps[index + 1..=filter], &[])?;
         if below.is_empty() {
             return Ok(None);
         }
@@ -97,7 +99,6 @@ fn completed(
         for (output, name) in std::iter::zip(&mut rest.outputs, &names) {
             output.name.clone_from(name);
         }
-        let made: Vec<Column> = chain.steps[index].makes().collect();
         let either = |expr: &Expr| {
             let either = expr.clone().transform_up(|part| {
                 let place = made
@@ -125,12 +126,11 @@ fn completed(
     Ok(None)
 }
 
-/// What reads the columns of a call, up to step `end`, and for which rows.
-fn demands(steps: &[Step], index: usize, end: usize, readers: &[Expr]) -> Result<Vec<Demand>> {
-    let made: HashSet<Column> = steps[index].makes().collect();
+/// For which rows steps and other readers need these columns.
+pub(super) fn demands(made: &[Column], steps: &[Step], readers: &[Expr]) -> Result<Vec<Demand>> {
     let is_made = |expr: &Expr| matches!(expr, Expr::Column(column) if made.contains(column));
     let mut found = demands_of(readers, None, &is_made)?;
-    for step in &steps[index + 1..end] {
+    for step in steps {
         match step {
             Step::Filter(predicate) => found.extend(demands_of_predicate(predicate, &is_made)?),
             Step::Call(other) => {

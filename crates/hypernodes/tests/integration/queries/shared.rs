@@ -508,6 +508,17 @@ pub(super) fn shared() -> Vec<Case> {
             "select x from t where y > {90} and (x < 0 or exists (select 1 from s where s.x = t.z and f(s.y) > 3))",
             |d| none().f(d.s_of_t(|t, s| t.y > d.percent(90) && s.x == t.z)),
         ),
+        case(
+            "select x from t where y > 10 or exists (select 1 from s where s.x = t.z and f(s.y) > 3)",
+            |d| none().f(d.s_of_t(|t, s| t.y <= 10 && s.x == t.z)),
+        ),
+        case(
+            "select x from t where y > 10 and (x < {20} or z not in (select x from s where f(s.y) > 3 and s.y = t.y))",
+            |d| {
+                let is_open = |t: &Row| t.y > 10 && t.x >= d.percent(20);
+                none().f(d.s_of_t(|t, s| is_open(t) && s.x == t.z && s.y == t.y))
+            },
+        ),
         // A call on the value of a subquery.
         case(
             "select x from t where x > f((select max(y) - 1 from s))",
