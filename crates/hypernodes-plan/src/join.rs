@@ -28,6 +28,17 @@ pub(crate) fn joined_like(
     Ok(LogicalPlan::Join(joined))
 }
 
+/// The same join of another side that has the same columns.
+pub(crate) fn with_side(join: &Join, is_left: bool, side: LogicalPlan) -> Join {
+    let mut join = join.clone();
+    *if is_left {
+        &mut join.left
+    } else {
+        &mut join.right
+    } = Arc::new(side);
+    join
+}
+
 /// Whether a join keeps the rows of a side that match nothing.
 pub(crate) fn keeps_unmatched(kind: JoinType, is_left: bool) -> bool {
     match kind {

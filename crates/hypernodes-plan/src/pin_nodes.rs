@@ -9,7 +9,7 @@ use datafusion_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
     BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Subquery,
-    Values, binary_expr, lit,
+    Values, binary_expr,
 };
 use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
@@ -107,20 +107,31 @@ fn as_existence(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Filter(filter) = plan else {
         return Ok(Transformed::no(plan));
     };
-    let (mut conjuncts, mut changed) = (split_conjunction_owned(filter.predicate), false);
-    for conjunct in &mut conjuncts {
-        if let Expr::SetComparison(comparison) = conjunct
-            && let Some(existence) = existence(comparison, filter.input.schema())?
-        {
-            (*conjunct, changed) = (existence, true);
-        }
-    }
-    let predicate = conjunction(conjuncts).unwrap_or(lit(true));
-    let plan = LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?);
+    let outer = filter.input.schema();
+    let replaced = filter.predicate.transform_down(|part| {
+        let existence = match &part {
+            Expr::BinaryExpr(BinaryExpr {
+                op: Operator::And | Operator::Or,
+                ..
+            }) => return Ok(Transformed::no(part)),
+            Expr::SetComparison(comparison) => existence(comparison, true, outer)?,
+            Expr::Not(part) => match part.as_ref() {
+                Expr::SetComparison(comparison) => existence(comparison, false, outer)?,
+                _ => None,
+            },
+            _ => None,
+        };
+        let changed = existence.is_some();
+        let part = existence.unwrap_or(part);
+        Ok(Transformed::new(part, changed, TreeNodeRecursion::Jump))
+    })?;
+    let changed = replaced.transformed;
+    let plan = LogicalPlan::Filter(Filter::try_new(replaced.data, filter.input)?);
     Ok(Transformed::new_transformed(plan, changed))
 }
 
-fn existence(comparison: &SetComparison, outer: &DFSchema) -> Result<Option<Expr>> {
+/// Whether the comparison is `wanted`.
+fn existence(comparison: &SetComparison, wanted: bool, outer: &DFSchema) -> Result<Option<Expr>> {
     let (expr, rows) = (&comparison.expr, &comparison.subquery.subquery);
     let other = rows.schema().columns().into_iter().next();
     let is_called = NodeUdf::is_in(expr) || calls_below(rows)?;
@@ -135,9 +146,11 @@ fn existence(comparison: &SetComparison, outer: &DFSchema) -> Result<Option<Expr
         other => Ok(Transformed::no(other)),
     })?;
     let test = binary_expr(own.data, comparison.op, Expr::Column(other));
-    let (test, negated) = match comparison.quantifier {
-        SetQuantifier::Any => (test.is_true(), false),
-        SetQuantifier::All => (test.is_not_true(), true),
+    let (test, negated) = match (comparison.quantifier, wanted) {
+        (SetQuantifier::Any, true) => (test.is_true(), false),
+        (SetQuantifier::All, true) => (test.is_not_true(), true),
+        (SetQuantifier::Any, false) => (test.is_not_false(), true),
+        (SetQuantifier::All, false) => (test.is_false(), false),
     };
     let plan = LogicalPlanBuilder::new(LogicalPlan::clone(rows)).filter(test)?;
     let plan = plan.build()?;

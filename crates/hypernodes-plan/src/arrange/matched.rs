@@ -10,9 +10,8 @@ use datafusion_expr::{Expr, Join, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
-use super::sides::marked;
-use crate::join::{joined_like, keeps_unmatched};
-use crate::node_map::MappedCall;
+use super::sides::{marked, reads_mark};
+use crate::join::{joined_like, keeps_unmatched, with_side};
 
 /// Gives a guard to each call of a side that keeps its rows without a match, if the join's
 /// condition reads it, and nothing else does: whether the keys and what is free of such calls find
@@ -39,11 +38,12 @@ fn matched(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<Lo
     let LogicalPlan::Join(join) = &chain.base else {
         return Ok(None);
     };
+    let reads_mark = reads_mark(&chain, join)?;
     let mut read: HashSet<Column> = chain.columns.iter().flat_map(owned).collect();
     read.extend(chain.steps.iter().flat_map(Step::reads));
     for is_left in [true, false] {
         if keeps_unmatched(join.join_type, is_left)
-            && let Some(matched) = matched_side(join, is_left, &read, config)?
+            && let Some(matched) = matched_side(join, is_left, &read, reads_mark.as_ref(), config)?
         {
             return chain.on(matched, plan.schema()).map(Some);
         }
@@ -51,11 +51,12 @@ fn matched(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<Lo
     Ok(None)
 }
 
-/// `read`: the columns of the join that are read above it.
+/// `read`: the columns of the join that are read above it; `reads_mark`: for which rows its mark is.
 fn matched_side(
     join: &Join,
     is_left: bool,
     read: &HashSet<Column>,
+    reads_mark: Option<&Expr>,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let side = if is_left { &join.left } else { &join.right };
@@ -86,11 +87,64 @@ fn matched_side(
             other => first.push(other),
         }
     }
+    let made: HashSet<Column> = later.iter().flat_map(Step::makes).collect();
+    let mut own = stack(chain.base.clone(), first)?;
     let is_open = |step: &Step| matches!(step, Step::Call(call) if call.guard.is_none());
-    if !later.iter().any(is_open) {
+    let mut tests = Vec::new();
+    if later.iter().any(is_open)
+        && let Some((marked, mark)) =
+            marked_side(join, is_left, own.clone(), &chain, &made, config)?
+    {
+        own = marked;
+        tests.push(Expr::Column(mark));
+    }
+    let wanted = reads_mark.map(|test| chain.over_base(test, schema));
+    let wanted = wanted.transpose()?;
+    let mut changed = false;
+    for step in &mut later {
+        let Step::Call(call) = step else { continue };
+        let tests = if call.guard.is_none() {
+            tests.as_slice()
+        } else {
+            &[]
+        };
+        let mut guard: Vec<Expr> = call
+            .guard
+            .iter()
+            .flat_map(split_conjunction)
+            .cloned()
+            .collect();
+        let known = guard.len();
+        let wanted = wanted.iter().flat_map(split_conjunction);
+        for test in tests.iter().chain(wanted) {
+            if !guard.contains(test) {
+                guard.push(test.clone());
+            }
+        }
+        changed |= guard.len() > known;
+        call.guard = conjunction(guard);
+    }
+    if !changed {
         return Ok(None);
     }
-    let made: HashSet<Column> = later.iter().flat_map(Step::makes).collect();
+    let own = named(stack(own, later)?, chain.columns, names(schema))?;
+    Ok(Some(LogicalPlan::Join(with_side(join, is_left, own))))
+}
+
+/// A side, over the base's columns, with the mark that the rest of the condition gives it; `made`:
+/// the columns of the chain that it does not have.
+fn marked_side(
+    join: &Join,
+    is_left: bool,
+    side: LogicalPlan,
+    chain: &Chain,
+    made: &HashSet<Column>,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<(LogicalPlan, Column)>> {
+    let (schema, other) = match is_left {
+        true => (join.left.schema(), &join.right),
+        false => (join.right.schema(), &join.left),
+    };
     let on = join.on.iter().map(|(left, right)| {
         Ok(match is_left {
             true => (chain.over_base(left, schema)?, right.clone()),
@@ -101,41 +155,14 @@ fn matched_side(
     let conjuncts = join.filter.iter().flat_map(split_conjunction);
     let conjuncts = conjuncts.map(|conjunct| chain.over_side(conjunct, schema));
     let mut conjuncts = conjuncts.collect::<Result<Vec<_>>>()?;
-    conjuncts.retain(|conjunct| owned(conjunct).is_disjoint(&made));
-    let (own, filter) = (stack(chain.base, first)?, conjunction(conjuncts));
+    conjuncts.retain(|conjunct| owned(conjunct).is_disjoint(made));
+    let filter = conjunction(conjuncts);
     let lower = match is_left {
-        true => joined_like(join, own, Arc::clone(&join.right), on, filter)?,
-        false => joined_like(join, Arc::clone(&join.left), own, on, filter)?,
+        true => joined_like(join, side, Arc::clone(other), on, filter)?,
+        false => joined_like(join, Arc::clone(other), side, on, filter)?,
     };
-    let LogicalPlan::Join(lower) = lower else {
-        return Ok(None);
-    };
-    let Some((own, mark)) = marked(&lower, is_left, config)? else {
-        return Ok(None);
-    };
-    let later = later.into_iter().map(|step| match step {
-        Step::Call(call) => Step::Call(MappedCall {
-            guard: Some(call.guard.unwrap_or_else(|| Expr::Column(mark.clone()))),
-            ..call
-        }),
-        filter => filter,
-    });
-    let own = named(stack(own, later)?, chain.columns, names(schema))?;
-    let matched = match is_left {
-        true => joined_like(
-            join,
-            own,
-            Arc::clone(&join.right),
-            join.on.clone(),
-            join.filter.clone(),
-        )?,
-        false => joined_like(
-            join,
-            Arc::clone(&join.left),
-            own,
-            join.on.clone(),
-            join.filter.clone(),
-        )?,
-    };
-    Ok(Some(matched))
+    match lower {
+        LogicalPlan::Join(lower) => marked(&lower, is_left, config),
+        _ => Ok(None),
+    }
 }

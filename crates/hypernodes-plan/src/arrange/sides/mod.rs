@@ -13,6 +13,6 @@ mod reduction;
 mod sink;
 
 pub(super) use offer::Offer;
-pub(super) use reduce::{droppable, reduce};
+pub(super) use reduce::{droppable, reads_mark, reduce};
 pub(crate) use reduction::marked;
 pub(super) use sink::sink;

@@ -12,6 +12,7 @@ use super::super::narrow::demands;
 use super::bare::has_all;
 use super::reduction::{Reduction, is_reduction};
 use crate::extract::any_of;
+use crate::join::with_side;
 use crate::total::is_total;
 
 /// Puts semi joins below the calls of each join's sides, from the top down: what reduces a
@@ -56,19 +57,25 @@ pub(in super::super) fn droppable(join: &Join) -> [bool; 2] {
 fn reduced(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<Join>> {
     let mut made = None;
     for (is_left, may_drop) in std::iter::zip([true, false], droppable(join)) {
-        if !may_drop {
-            continue;
-        }
-        if let Some(side) = Reduction::reduced(join, is_left, config)? {
-            let made = made.get_or_insert_with(|| join.clone());
-            *if is_left {
-                &mut made.left
-            } else {
-                &mut made.right
-            } = Arc::new(side);
+        if may_drop && let Some(side) = Reduction::reduced(join, is_left, config)? {
+            made = Some(with_side(made.as_ref().unwrap_or(join), is_left, side));
         }
     }
     Ok(made)
+}
+
+/// The rows of its left side for which the mark of the join below a chain is read; `None` if that is
+/// each.
+pub(in super::super) fn reads_mark(chain: &Chain, join: &Join) -> Result<Option<Expr>> {
+    if join.join_type != JoinType::LeftMark {
+        return Ok(None);
+    }
+    let (mark, left) = (join.schema.columns().pop(), join.left.schema());
+    let found = demands(mark.as_slice(), &chain.steps, &chain.columns)?;
+    let is_known = |test: &Expr| has_all(left, test) && is_total(test, left);
+    let guards = found.into_iter().flat_map(|demand| demand.guards);
+    let guards = guards.map(|guard| guard.into_iter().filter(is_known).collect());
+    Ok(any_of(guards.collect()))
 }
 
 /// What a mark join looks for, reduced to what the rows match that need the mark: those for which
@@ -81,25 +88,17 @@ fn reduced_by_readers(
     let LogicalPlan::Join(join) = &chain.base else {
         return Ok(None);
     };
-    if join.join_type != JoinType::LeftMark || !droppable(join)[1] {
+    if !droppable(join)[1] {
         return Ok(None);
     }
-    let mark = join.schema.columns().pop();
-    let found = demands(mark.as_slice(), &chain.steps, &chain.columns)?;
-    let is_known =
-        |test: &Expr| has_all(join.left.schema(), test) && is_total(test, join.left.schema());
-    let guards = found.into_iter().flat_map(|demand| demand.guards);
-    let guards = guards.map(|guard| guard.into_iter().filter(is_known).collect());
-    let Some(guard) = any_of(guards.collect()) else {
+    let Some(guard) = reads_mark(&chain, join)? else {
         return Ok(None);
     };
-    let readers = Filter::try_new(guard, Arc::clone(&join.left))?;
-    let mut reading = join.clone();
-    reading.left = Arc::new(LogicalPlan::Filter(readers));
+    let readers = LogicalPlan::Filter(Filter::try_new(guard, Arc::clone(&join.left))?);
+    let reading = with_side(join, true, readers);
     let Some(reduced) = Reduction::reduced(&reading, false, config)? else {
         return Ok(None);
     };
-    let mut join = join.clone();
-    join.right = Arc::new(reduced);
-    chain.on(LogicalPlan::Join(join), plan.schema()).map(Some)
+    let join = LogicalPlan::Join(with_side(join, false, reduced));
+    chain.on(join, plan.schema()).map(Some)
 }

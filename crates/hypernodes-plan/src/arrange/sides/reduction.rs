@@ -16,6 +16,7 @@ use super::super::chain::{Chain, Step, named, names, stack};
 use super::bare::has_calls;
 use super::conditions::Conditions;
 use super::offer::Offer;
+use crate::join::with_side;
 
 /// The alias of a side's keys: what tells that the other side was reduced already.
 const KEYS: &str = "__hn_keys";
@@ -216,15 +217,7 @@ impl Reduction {
             true => self.place(side, below)?,
             false => self.semi(side, below)?,
         };
-        Ok(placed.map(|placed| {
-            let mut join = join.clone();
-            *if is_left {
-                &mut join.left
-            } else {
-                &mut join.right
-            } = Arc::new(placed);
-            join
-        }))
+        Ok(placed.map(|placed| with_side(join, is_left, placed)))
     }
 
     /// `None` if it stands there already.

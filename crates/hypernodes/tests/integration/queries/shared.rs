@@ -143,7 +143,7 @@ pub(super) fn shared() -> Vec<Case> {
         ),
         case(
             "select x from t where exists (select 1 from s where s.x = t.z and f(t.y) > 30) or y < 3",
-            |d| none().f(d.t_of_s(|t, s| s.x == t.z)),
+            |d| none().f(d.t_of_s(|t, s| t.y >= 3 && s.x == t.z)),
         ),
         // Arms of a union.
         case(
@@ -518,6 +518,18 @@ pub(super) fn shared() -> Vec<Case> {
                 let is_open = |t: &Row| t.y > 10 && t.x >= d.percent(20);
                 none().f(d.s_of_t(|t, s| is_open(t) && s.x == t.z && s.y == t.y))
             },
+        ),
+        case(
+            "select x from t where y > all (select f(s.y) from s where s.x = t.z) or x < {60}",
+            |d| none().f(d.s_of_t(|t, s| t.x >= d.percent(60) && s.x == t.z)),
+        ),
+        case(
+            "select x from t where not (f(x) >= all (select s.y from s where s.x = t.z)) or y > 10",
+            |d| none().f(d.t_of_s(|t, s| t.y <= 10 && s.x == t.z)),
+        ),
+        case(
+            "select x from t where (not y > any (select f(s.y) from s where s.x = t.z)) and x < {60}",
+            |d| none().f(d.s_of_t(|t, s| t.x < d.percent(60) && s.x == t.z)),
         ),
         // A call on the value of a subquery.
         case(
