@@ -19,10 +19,10 @@ mod extract;
 mod join;
 mod names;
 mod node_map;
-mod of_empty;
 mod order;
 mod pin_nodes;
 mod share;
+mod subqueries;
 mod total;
 mod udf;
 

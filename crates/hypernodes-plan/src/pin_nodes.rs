@@ -14,8 +14,8 @@ use datafusion_expr::{
 use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use crate::extract::has_subquery;
-use crate::of_empty::give_of_empty;
 use crate::order::by_cost;
+use crate::subqueries::pin_subqueries;
 use crate::udf::NodeUdf;
 
 /// How the columns that stand for predicates are named.
@@ -58,7 +58,7 @@ impl OptimizerRule for PinNodes {
         plan.transform_up_with_subqueries(|plan| {
             let plan = plan.map_expressions(|expr| expr.transform_up(as_membership))?;
             let plan = plan.transform_data(as_existence)?;
-            let plan = plan.transform_data(|plan| give_of_empty(plan, config))?;
+            let plan = plan.transform_data(|plan| pin_subqueries(plan, config))?;
             let changed = plan.transformed;
             let plan = plan.data;
             if !calls_nodes(&plan)? {
@@ -186,7 +186,7 @@ fn calls_nodes(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// Whether the plan, or a subquery of it, calls a node anywhere.
-fn calls_below(plan: &LogicalPlan) -> Result<bool> {
+pub(crate) fn calls_below(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
         found |= calls_nodes(plan)?;
@@ -291,14 +291,14 @@ fn compare(
     let columns: Vec<Expr> = columns.map(Expr::Column).collect();
     for conjunct in compared {
         let mut pins = Vec::new();
-        let pinned = conjunct.transform_down(|part| {
-            if NodeUdf::called_by(&part).is_none() {
-                return Ok(Transformed::no(part));
+        let pinned = conjunct.map_children(|side| {
+            if !is_pinned(&side) {
+                return Ok(Transformed::no(side));
             }
             let name = config.alias_generator().next(PIN);
-            pins.push(part.alias(&name));
+            pins.push(side.alias(&name));
             let pin = Expr::Column(Column::new_unqualified(name));
-            Ok(Transformed::new(pin, true, TreeNodeRecursion::Jump))
+            Ok(Transformed::yes(pin))
         })?;
         builder = builder
             .project(columns.iter().cloned().chain(pins))?
@@ -308,16 +308,26 @@ fn compare(
     builder.build()
 }
 
-/// Whether the conjunct compares a call with scalar subqueries: it would be inferred for the rows
+/// Whether the conjunct compares calls with scalar subqueries: it would be inferred for the rows
 /// that these read, too.
 fn is_compared(conjunct: &Expr) -> bool {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = conjunct else {
         return false;
     };
-    let is_subquery = |expr: &Expr| matches!(expr, Expr::ScalarSubquery(_));
-    let is_call = |expr: &Expr| NodeUdf::called_by(expr).is_some() && is_pinned(expr);
+    let is_other = |part: &Expr| {
+        Ok(matches!(
+            part,
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        ))
+    };
+    let is_subquery = |side: &Expr| {
+        has_subquery(side)
+            && !NodeUdf::is_in(side)
+            && !side.contains_outer()
+            && !side.exists(is_other).unwrap_or(true)
+    };
     op.supports_propagation()
-        && ((is_call(left) && is_subquery(right)) || (is_subquery(left) && is_call(right)))
+        && ((is_pinned(left) && is_subquery(right)) || (is_subquery(left) && is_pinned(right)))
 }
 
 fn is_pinned(conjunct: &Expr) -> bool {

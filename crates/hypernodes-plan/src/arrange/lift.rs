@@ -13,7 +13,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift_first::lift_first;
-use super::lift_join::{Through, lift_join, lift_to_filter, with_kept_lifted};
+use super::lift_join::{Through, lift_condition, lift_join, lift_to_filter, with_kept_lifted};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
 /// them, if the operator does not need what they make.
@@ -56,7 +56,10 @@ fn lifted(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<Log
         },
         LogicalPlan::Limit(limit) => lift_limit(limit, config),
         LogicalPlan::Window(window) => lift_window(window),
-        LogicalPlan::Join(join) => lift_join(join, config),
+        LogicalPlan::Join(join) => match lift_condition(join, config)? {
+            None => lift_join(join, config),
+            lifted => Ok(lifted),
+        },
         LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config),
         LogicalPlan::Filter(filter) => lift_to_filter(filter, config),
         _ => Ok(None),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, Result};
+use datafusion_expr::utils::{conjunction, split_conjunction};
 use datafusion_expr::{Expr, Filter, Join, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
@@ -80,6 +81,60 @@ fn is_of_padded(join: &Join, is_left: bool, offer: &Offer) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Moves what a join's condition reads of calls above it, and these too, where a side cannot be reduced
+/// to the rows that have a match: a semi join that finds one row at most is an inner one.
+pub(super) fn lift_condition(
+    join: &Join,
+    config: &dyn OptimizerConfig,
+) -> Result<Option<LogicalPlan>> {
+    let is_inner = match join.join_type {
+        JoinType::Inner => true,
+        JoinType::LeftSemi => joins_once(join, true),
+        JoinType::RightSemi => joins_once(join, false),
+        _ => false,
+    };
+    if !is_inner {
+        return Ok(None);
+    }
+    let mut made = HashSet::new();
+    for (is_left, side) in [(true, &join.left), (false, &join.right)] {
+        let calls = made_by_calls(side)?;
+        if !calls.is_empty() && Offer::of(join, is_left)?.is_none_or(|offer| !offer.is_exact) {
+            made.extend(calls);
+        }
+    }
+    let conjuncts = join.filter.iter().flat_map(split_conjunction).cloned();
+    let (above, within): (Vec<_>, Vec<_>) =
+        conjuncts.partition(|conjunct| !owned(conjunct).is_disjoint(&made));
+    let Some(predicate) = conjunction(above) else {
+        return Ok(None);
+    };
+    let inner = Join::try_new(
+        Arc::clone(&join.left),
+        Arc::clone(&join.right),
+        join.on.clone(),
+        conjunction(within),
+        JoinType::Inner,
+        join.join_constraint,
+        join.null_equality,
+        false,
+    )?;
+    let filter = Filter::try_new(predicate, Arc::new(LogicalPlan::Join(inner)))?;
+    let kept = join.schema.columns().into_iter().map(Expr::Column);
+    let lifted = lift_to_filter(&filter, config)?;
+    let lifted = lifted.map(|lifted| named(lifted, kept, names(&join.schema)));
+    lifted.transpose()
+}
+
+/// The columns of a side that its calls make.
+fn made_by_calls(side: &LogicalPlan) -> Result<HashSet<Column>> {
+    let chain = Chain::of(side)?;
+    let made: HashSet<Column> = chain.steps.iter().flat_map(Step::makes).collect();
+    let columns = std::iter::zip(side.schema().columns(), &chain.columns);
+    let columns = columns.filter(|(_, expr)| !owned(expr).is_disjoint(&made));
+    Ok(columns.map(|(column, _)| column).collect())
 }
 
 /// Moves calls of a join's side above it, where a predicate that does not read that side

@@ -300,7 +300,8 @@ fn extract_aggregate(aggregate: Aggregate, query: &mut Query<'_>) -> Result<Extr
     }
     let exprs = group_expr.into_iter().chain(aggregate.aggr_expr);
     let mut exprs = materialise_named(&mut input, exprs.collect(), query)?;
-    let aggr_expr = exprs.split_off(groups);
+    let aggr_expr = exprs.split_off(groups).into_iter();
+    let aggr_expr: Vec<Expr> = aggr_expr.map(without_equal_keys).collect::<Result<_>>()?;
     let (hidden, known) = known_of_groups(&exprs, input.known, query)?;
     let made = aggr_expr.iter().cloned().chain(hidden.iter().cloned());
     let input = Arc::new(input.plan);
@@ -314,6 +315,30 @@ fn extract_aggregate(aggregate: Aggregate, query: &mut Query<'_>) -> Result<Extr
     }
     let made = Aggregate::try_new_with_schema(input, exprs, aggr_expr, schema)?;
     Ok(Extracted::of(LogicalPlan::Aggregate(made)))
+}
+
+/// An aggregate's order without keys that come again: DataFusion takes no two that are equal, as
+/// several calls are once they are one column.
+fn without_equal_keys(aggregate: Expr) -> Result<Expr> {
+    let preserver = NamePreserver::new_for_projection();
+    let name = preserver.save(&aggregate);
+    let rewritten = aggregate.transform_down(|part| match part {
+        Expr::AggregateFunction(mut function) => {
+            let order = std::mem::take(&mut function.params.order_by);
+            let count = order.len();
+            for key in order {
+                let mut known = function.params.order_by.iter();
+                if !known.any(|known| known.expr == key.expr) {
+                    function.params.order_by.push(key);
+                }
+            }
+            let changed = function.params.order_by.len() < count;
+            let part = Expr::AggregateFunction(function);
+            Ok(Transformed::new(part, changed, TreeNodeRecursion::Jump))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(name.restore(rewritten.data))
 }
 
 /// What is known of the rows of a group, by what all of them have in common: a call over group

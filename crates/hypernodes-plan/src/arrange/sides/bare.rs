@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, JoinType, Result};
 use datafusion_expr::utils::{conjunction, split_conjunction};
-use datafusion_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan, Sort};
+use datafusion_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan, Sort, TableScan};
 
 use super::super::chain::{Chain, Step, named, names, owned, stack};
 use crate::join::joined_like;
@@ -58,6 +58,16 @@ pub(super) fn has_all(schema: &DFSchema, expr: &Expr) -> bool {
 }
 
 fn bare_base(plan: &LogicalPlan) -> Result<Option<Bare>> {
+    // Which rows a limit leaves may differ the next time; all of them are more.
+    let whole = match plan {
+        LogicalPlan::TableScan(scan) if scan.fetch.is_some() => Some(bare_base(&whole(scan))?),
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => Some(bare(&sort.input)?),
+        LogicalPlan::Limit(limit) => Some(bare(&limit.input)?),
+        _ => None,
+    };
+    if let Some(whole) = whole {
+        return Ok(whole.map(Bare::inexact));
+    }
     if !has_calls(plan)? {
         let bare = || Bare {
             plan: plan.clone(),
@@ -68,20 +78,28 @@ fn bare_base(plan: &LogicalPlan) -> Result<Option<Bare>> {
     match plan {
         LogicalPlan::Join(join) => bare_join(join),
         LogicalPlan::Aggregate(aggregate) => bare_groups(aggregate),
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => bare(&sort.input),
+        LogicalPlan::Sort(sort) => bare(&sort.input),
         _ => Ok(None),
     }
 }
 
+fn whole(scan: &TableScan) -> LogicalPlan {
+    LogicalPlan::TableScan(TableScan {
+        fetch: None,
+        ..scan.clone()
+    })
+}
+
 /// Of a semi join and an inner one, the conditions that read no call: these keep more rows. Of an
-/// outer join, only if the padded side is the same without its calls, or rows would be padded
-/// that are not. Of a mark join, what it keeps, without the mark.
+/// outer join, if the padded side is not the same without its calls, what it keeps alone, or rows
+/// would be padded that are not. Of a mark join, what it keeps, without the mark.
 fn bare_join(join: &Join) -> Result<Option<Bare>> {
     use JoinType::{Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightSemi};
     let (left, right) = (bare(&join.left)?, bare(&join.right)?);
     let (left, right) = match (join.join_type, left, right) {
         // The rows that an anti join drops are not known without its calls.
-        (LeftMark, Some(left), _) => return Ok(Some(left)),
+        (LeftMark, Some(left), _) | (Left, Some(left), None) => return Ok(Some(left)),
+        (Right, None, Some(right)) => return Ok(Some(right)),
         (LeftSemi | LeftAnti, Some(left), None) => return Ok(Some(left.inexact())),
         (RightSemi | RightAnti, None, Some(right)) => return Ok(Some(right.inexact())),
         (_, Some(left), Some(right)) => (left, right),
@@ -110,6 +128,8 @@ fn bare_join(join: &Join) -> Result<Option<Bare>> {
         Right if is_whole && left.is_exact => {}
         LeftAnti if is_whole && right.is_exact => {}
         RightAnti if is_whole && left.is_exact => {}
+        Left => return Ok(Some(left)),
+        Right => return Ok(Some(right)),
         LeftSemi | LeftAnti => return Ok(Some(left.inexact())),
         RightSemi | RightAnti => return Ok(Some(right.inexact())),
         _ => return Ok(None),

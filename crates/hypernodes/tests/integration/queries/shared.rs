@@ -531,6 +531,59 @@ pub(super) fn shared() -> Vec<Case> {
             "select x from t where (not y > any (select f(s.y) from s where s.x = t.z)) and x < {60}",
             |d| none().f(d.s_of_t(|t, s| t.x < d.percent(60) && s.x == t.z)),
         ),
+        // Correlated scalar subqueries, wherever they stand and whatever stands beside them.
+        case(
+            "select x, coalesce((select max(f(t.y)) from t where t.z = s.x), 0) + 1 from s where (select min(m(t.y)) from t where t.z = s.x) between 0 and 4",
+            |d| {
+                let of = |s: &Row| d.t.iter().filter(|t| t.z == s.x).map(|t| m(t.y)).min();
+                none().m(d.t_of_s(|t, s| t.z == s.x)).f_within(
+                    d.t_of_s(|t, s| t.z == s.x && of(s).is_some_and(|k| k <= 4))
+                        ..=d.t_of_s(|t, s| t.z == s.x),
+                )
+            },
+        ),
+        case(
+            "select sum(coalesce((select max(f(t.y)) from t where t.z = s.x), 0)) from s",
+            |d| none().f(d.t_of_s(|t, s| t.z == s.x)),
+        ),
+        case(
+            "select s.x, (select count(*) from t where t.z = s.x and m(t.y) = 2) a, (select max(g(t.y)) from t where t.z = s.x and t.x > 3) b from s",
+            |d| {
+                none()
+                    .m(d.t_of_s(|t, s| t.z == s.x))
+                    .g(d.t_of_s(|t, s| t.z == s.x && t.x > 3))
+            },
+        ),
+        case(
+            "select s.x, (select max(f(t.y)) from t where t.z = s.x) from s order by s.x limit 5",
+            |d| none().f_within(d.t(|t| t.z < 5)..=d.t(|t| t.z < d.k() as i64)),
+        ),
+        case(
+            "select x from t where f(z) > (select avg(q.z) from t q where q.y = t.x and m(q.x) = 3)",
+            |d| {
+                none()
+                    .m(d.n())
+                    .f(d.t(|t| d.any_t(|q| q.y == t.x && m(q.x) == 3)))
+            },
+        ),
+        case(
+            "select x from t where f(x) > 2 * (select avg(g(q.y)) from t q where q.y = t.x and f(q.x) < {50})",
+            |d| {
+                let is_of = |q: &Row| f(q.x).is_some_and(|a| a < d.percent(50));
+                none()
+                    .f(d.n() + d.t(|t| d.any_t(|q| q.y == t.x && is_of(q))))
+                    .g(d.t(is_of))
+            },
+        ),
+        // Calls that are one column, as keys of an aggregate's order.
+        case(
+            "select distinct on (f(x)) x, a from v order by f(x), a desc, x",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select x, array_agg(y order by m(x), d) from (select x, y, m(x) d from s) group by x",
+            |d| none().m(d.k()),
+        ),
         // A call on the value of a subquery.
         case(
             "select x from t where x > f((select max(y) - 1 from s))",

@@ -1,4 +1,4 @@
-//! Calls on the aggregates of a correlated subquery.
+//! Correlated scalar subqueries with calls.
 
 use std::sync::Arc;
 
@@ -11,16 +11,19 @@ use datafusion_expr::{
 use datafusion_optimizer::OptimizerConfig;
 
 use crate::extract::{has_subquery, is_repeatable};
-use crate::pin_nodes::PIN;
+use crate::pin_nodes::{PIN, calls_below};
 use crate::udf::NodeUdf;
 
-/// Of each correlated scalar subquery that calls nodes on its aggregates, what it gives where no
-/// row matches is written outside: decorrelation would find that by evaluating the calls.
+/// Makes columns of correlated scalar subqueries with calls, each of which DataFusion turns into a
+/// join.
 ///
-/// `(SELECT e(count(*)) …)` becomes `CASE WHEN q IS NOT NULL THEN q ELSE {e(0)} END` where q is
-/// `(SELECT CASE WHEN count(*) > 0 THEN {e(count(*))} END …)`; the braces are a struct, which is not
-/// null if `e` is.
-pub(crate) fn give_of_empty(
+/// - Those in `COALESCE` or `BETWEEN`, which read them twice once they are simplified, and those in an
+///   aggregate, where DataFusion takes none.
+/// - Those that call nodes on aggregates. What they give where no row matches is written outside:
+///   decorrelation would find that by evaluating the calls. `(SELECT e(count(*)) …)` becomes
+///   `CASE WHEN q IS NOT NULL THEN q ELSE {e(0)} END` where q is `(SELECT CASE WHEN count(*) > 0 THEN
+///   {e(count(*))} END …)`; the braces are a struct, which is not null if `e` is.
+pub(crate) fn pin_subqueries(
     plan: LogicalPlan,
     config: &dyn OptimizerConfig,
 ) -> Result<Transformed<LogicalPlan>> {
@@ -28,44 +31,84 @@ pub(crate) fn give_of_empty(
         return Ok(Transformed::no(plan));
     };
     let columns = |plan: &LogicalPlan| plan.schema().columns().into_iter().map(Expr::Column);
-    // Columns of the input, since what follows reads each more than once.
-    let mut below: Vec<Expr> = columns(input).collect();
-    let width = below.len();
+    let mut pins = Pins {
+        config,
+        columns: Vec::new(),
+    };
+    let is_read_once = !matches!(plan, LogicalPlan::Aggregate(_));
     let preserver = NamePreserver::new(&plan);
     let exprs = plan.expressions().into_iter().map(|expr| {
         let name = preserver.save(&expr);
-        let given = expr.transform_up(|part| match &part {
-            Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
-                let Some(given) = Given::of(subquery, config)? else {
-                    return Ok(Transformed::no(part));
-                };
-                let pin = config.alias_generator().next(PIN);
-                below.push(given.of_rows.alias(&pin));
-                let pin = Expr::Column(Column::new_unqualified(pin));
-                let either = when(pin.clone().is_not_null(), pin).otherwise(given.of_empty)?;
-                Ok(Transformed::yes(
-                    given.unpack.call(vec![either, lit(FIELD)]),
-                ))
-            }
-            _ => Ok(Transformed::no(part)),
-        })?;
-        Ok(name.restore(given.data))
+        Ok(name.restore(pins.pinned(expr, is_read_once)?.data))
     });
     let exprs = exprs.collect::<Result<Vec<_>>>()?;
-    if below.len() == width {
+    if pins.columns.is_empty() {
         return Ok(Transformed::no(plan));
     }
+    let made = pins.columns.into_iter();
+    let made = made.map(|(subquery, name)| subquery.alias(name));
     let input = LogicalPlanBuilder::new(input.clone())
-        .project(below)?
+        .project(columns(input).chain(made))?
         .build()?;
-    let given = plan.with_new_exprs(exprs, vec![input])?;
-    match given.schema().fields().len() > plan.schema().fields().len() {
-        true => LogicalPlanBuilder::new(given)
+    let pinned = plan.with_new_exprs(exprs, vec![input])?;
+    match pinned.schema().fields().len() > plan.schema().fields().len() {
+        true => LogicalPlanBuilder::new(pinned)
             .project(columns(&plan))?
             .build(),
-        false => Ok(given),
+        false => Ok(pinned),
     }
     .map(Transformed::yes)
+}
+
+/// Subqueries, and the columns that they become.
+struct Pins<'a> {
+    config: &'a dyn OptimizerConfig,
+    columns: Vec<(Expr, String)>,
+}
+
+impl Pins<'_> {
+    /// `is_read_once`: whether whoever reads `expr` does so once, as it is written.
+    fn pinned(&mut self, expr: Expr, is_read_once: bool) -> Result<Transformed<Expr>> {
+        let is_read_once = is_read_once
+            && matches!(
+                expr,
+                Expr::ScalarSubquery(_)
+                    | Expr::Alias(_)
+                    | Expr::BinaryExpr(_)
+                    | Expr::Cast(_)
+                    | Expr::Not(_)
+                    | Expr::Negative(_)
+            );
+        let expr = expr.map_children(|part| self.pinned(part, is_read_once))?;
+        expr.transform_data(|expr| match &expr {
+            Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
+                if let Some(given) = Given::of(subquery, self.config)? {
+                    let pin = self.column_of(given.of_rows);
+                    let either = when(pin.clone().is_not_null(), pin).otherwise(given.of_empty)?;
+                    let value = given.unpack.call(vec![either, lit(FIELD)]);
+                    return Ok(Transformed::yes(value));
+                }
+                match !is_read_once && calls_below(&subquery.subquery)? {
+                    true => Ok(Transformed::yes(self.column_of(expr))),
+                    false => Ok(Transformed::no(expr)),
+                }
+            }
+            _ => Ok(Transformed::no(expr)),
+        })
+    }
+
+    fn column_of(&mut self, subquery: Expr) -> Expr {
+        let known = self.columns.iter().find(|(known, _)| *known == subquery);
+        let name = match known {
+            Some((_, name)) => name.clone(),
+            None => {
+                let name = self.config.alias_generator().next(PIN);
+                self.columns.push((subquery, name.clone()));
+                name
+            }
+        };
+        Expr::Column(Column::new_unqualified(name))
+    }
 }
 
 /// What a subquery gives.
