@@ -18,10 +18,10 @@ use crate::total::is_total;
 use crate::udf::NodeUdf;
 
 /// Moves the calls of the side that a semi, anti or mark join keeps above it; of an inner one, the
-/// calls of a side that cannot be reduced to the rows that the join gives. Rows that it multiplies
-/// will share their calls.
+/// calls of a side that cannot be reduced to the rows that the join gives, and of an outer one, of such
+/// a padded side. Rows that it multiplies will share their calls.
 pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {
-    use JoinType::{Inner, LeftAnti, LeftMark, LeftSemi, RightAnti, RightSemi};
+    use JoinType::{Inner, Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightSemi};
     let is_exact = |is_left| {
         let offer = Offer::of(join, is_left)?;
         Ok::<_, DataFusionError>(offer.filter(|offer| offer.is_exact))
@@ -36,6 +36,8 @@ pub(super) fn lift_join(join: &Join, config: &dyn OptimizerConfig) -> Result<Opt
     match join.join_type {
         LeftSemi if is_exact(true)?.is_some() => lift(true, Through::Outer),
         RightSemi if is_exact(false)?.is_some() => lift(false, Through::Outer),
+        Left if is_exact(false)?.is_none() => lift(false, Through::Any),
+        Right if is_exact(true)?.is_none() => lift(true, Through::Any),
         LeftSemi | LeftAnti | LeftMark => lift(true, Through::Any),
         RightSemi | RightAnti => lift(false, Through::Any),
         Inner => {

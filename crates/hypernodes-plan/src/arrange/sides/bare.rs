@@ -58,29 +58,32 @@ pub(super) fn has_all(schema: &DFSchema, expr: &Expr) -> bool {
 }
 
 fn bare_base(plan: &LogicalPlan) -> Result<Option<Bare>> {
-    // Which rows a limit leaves may differ the next time; all of them are more.
-    let whole = match plan {
-        LogicalPlan::TableScan(scan) if scan.fetch.is_some() => Some(bare_base(&whole(scan))?),
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => Some(bare(&sort.input)?),
-        LogicalPlan::Limit(limit) => Some(bare(&limit.input)?),
+    if !has_calls(plan)? && is_repeatable(plan)? {
+        let plan = plan.clone();
+        let is_exact = true;
+        return Ok(Some(Bare { plan, is_exact }));
+    }
+    Ok(match plan {
+        LogicalPlan::Join(join) => bare_join(join)?,
+        LogicalPlan::Aggregate(aggregate) => bare_groups(aggregate)?,
+        LogicalPlan::Window(window) => bare(&window.input)?,
+        // Which rows a limit leaves may differ the next time; all of them are more.
+        LogicalPlan::Limit(limit) => bare(&limit.input)?.map(Bare::inexact),
+        LogicalPlan::Sort(sort) => {
+            let all = bare(&sort.input)?;
+            all.map(|all| {
+                if sort.fetch.is_some() {
+                    all.inexact()
+                } else {
+                    all
+                }
+            })
+        }
+        LogicalPlan::TableScan(scan) if scan.fetch.is_some() => {
+            bare_base(&whole(scan))?.map(Bare::inexact)
+        }
         _ => None,
-    };
-    if let Some(whole) = whole {
-        return Ok(whole.map(Bare::inexact));
-    }
-    if !has_calls(plan)? {
-        let bare = || Bare {
-            plan: plan.clone(),
-            is_exact: true,
-        };
-        return Ok(is_repeatable(plan)?.then(bare));
-    }
-    match plan {
-        LogicalPlan::Join(join) => bare_join(join),
-        LogicalPlan::Aggregate(aggregate) => bare_groups(aggregate),
-        LogicalPlan::Sort(sort) => bare(&sort.input),
-        _ => Ok(None),
-    }
+    })
 }
 
 fn whole(scan: &TableScan) -> LogicalPlan {
@@ -191,6 +194,7 @@ fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
             | LogicalPlan::EmptyRelation(_)
             | LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
+            | LogicalPlan::RecursiveQuery(_)
             | LogicalPlan::Unnest(_) => true,
             _ => false,
         };

@@ -1,12 +1,19 @@
 //! Joins and predicates that leave some rows of a side, and those several times: a call is made
 //! once for each.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use super::cases::{Case, case, none, over, some};
 use super::fixture::{Data, Row, f, g, m};
 
 impl Data {
+    /// `y` of these rows of `t`.
+    fn ys(&self, is_wanted: impl Fn(&Row) -> bool) -> HashSet<i64> {
+        let rows = self.t.iter().filter(|row| is_wanted(row));
+        rows.map(|row| row.y).collect()
+    }
+
     /// How many rows of `t` are so of a row of `s`.
     fn t_of_s(&self, is_so: impl Fn(&Row, &Row) -> bool) -> usize {
         self.t(|t| self.s.iter().any(|s| is_so(t, s)))
@@ -531,6 +538,51 @@ pub(super) fn shared() -> Vec<Case> {
             "select x from t where (not y > any (select f(s.y) from s where s.x = t.z)) and x < {60}",
             |d| none().f(d.s_of_t(|t, s| t.x < d.percent(60) && s.x == t.z)),
         ),
+        // Padded rows of a view, of what a predicate with calls, a limit or a window leaves.
+        case(
+            "select a.x, c.a from pv a left join v c on c.x = a.y where a.d = 2",
+            |d| {
+                let read = d.ys(|a| m(a.y) == 2);
+                none().m(d.n()).f(d.t(|c| read.contains(&c.x)))
+            },
+        ),
+        case(
+            "select c.a, a.y from v c right join (select * from pv where d = 2) a on c.x = a.y",
+            |d| {
+                let read = d.ys(|a| m(a.y) == 2);
+                none().m(d.n()).f(d.t(|c| read.contains(&c.x)))
+            },
+        ),
+        case(
+            "select a.x, count(c.a) from pv a join pv b on b.x = a.y left join v c on c.x = b.y where a.d = 2 and b.d = 3 group by a.x",
+            |d| {
+                let of_b = d.ys(|a| m(a.y) == 2);
+                let of_c = d.ys(|b| m(b.y) == 3 && of_b.contains(&b.x));
+                none()
+                    .m(d.n() + d.t(|b| of_b.contains(&b.x)))
+                    .f(d.t(|c| of_c.contains(&c.x)))
+            },
+        ),
+        case(
+            "select q.y, v.a from (select x, y from s order by y, x limit 3) q left join v on v.x = q.y",
+            |d| {
+                let mut first: Vec<(i64, i64)> = d.s.iter().map(|s| (s.y, s.x)).collect();
+                first.sort_unstable();
+                none().f(d.t(|t| first[..3].iter().any(|(y, _)| *y == t.x)))
+            },
+        ),
+        case(
+            "with r as (select y, z, row_number() over (partition by z order by y desc, x) n from t) select r.y, v.a from r left join v on v.x = r.y where r.n = 1 and r.z < 5",
+            |d| {
+                let of = |z: i64| d.t.iter().filter(|t| t.z == z).map(|t| t.y).max();
+                let read: Vec<_> = (0..5).filter_map(of).collect();
+                none().f(d.t(|t| read.contains(&t.x)))
+            },
+        ),
+        case(
+            "with recursive r(n) as (select 0 union all select n + 1 from r where n < 9) select r.n, v.a from r left join v on v.x = r.n * 10 where r.n >= 0 or v.a > 10",
+            |_| none().f(10),
+        ),
         // Correlated scalar subqueries, wherever they stand and whatever stands beside them.
         case(
             "select x, coalesce((select max(f(t.y)) from t where t.z = s.x), 0) + 1 from s where (select min(m(t.y)) from t where t.z = s.x) between 0 and 4",
@@ -561,18 +613,16 @@ pub(super) fn shared() -> Vec<Case> {
         case(
             "select x from t where f(z) > (select avg(q.z) from t q where q.y = t.x and m(q.x) = 3)",
             |d| {
-                none()
-                    .m(d.n())
-                    .f(d.t(|t| d.any_t(|q| q.y == t.x && m(q.x) == 3)))
+                let read = d.ys(|q| m(q.x) == 3);
+                none().m(d.n()).f(d.t(|t| read.contains(&t.x)))
             },
         ),
         case(
             "select x from t where f(x) > 2 * (select avg(g(q.y)) from t q where q.y = t.x and f(q.x) < {50})",
             |d| {
                 let is_of = |q: &Row| f(q.x).is_some_and(|a| a < d.percent(50));
-                none()
-                    .f(d.n() + d.t(|t| d.any_t(|q| q.y == t.x && is_of(q))))
-                    .g(d.t(is_of))
+                let read = d.ys(is_of);
+                none().f(d.n() + d.t(|t| read.contains(&t.x))).g(d.t(is_of))
             },
         ),
         // Calls that are one column, as keys of an aggregate's order.

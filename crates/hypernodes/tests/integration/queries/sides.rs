@@ -11,7 +11,7 @@ impl Data {
     }
 
     /// Whether some row of `t` is so.
-    pub(super) fn any_t(&self, is_so: impl Fn(&Row) -> bool) -> bool {
+    fn any_t(&self, is_so: impl Fn(&Row) -> bool) -> bool {
         self.t.iter().any(is_so)
     }
 }
