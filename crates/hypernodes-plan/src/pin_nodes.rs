@@ -186,7 +186,7 @@ fn calls_nodes(plan: &LogicalPlan) -> Result<bool> {
 }
 
 /// Whether the plan, or a subquery of it, calls a node anywhere.
-pub(crate) fn calls_below(plan: &LogicalPlan) -> Result<bool> {
+fn calls_below(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
         found |= calls_nodes(plan)?;

@@ -306,9 +306,12 @@ impl Numbering {
         wanted: &HashSet<Column>,
     ) -> Result<Option<Numbered>> {
         let input = &unnest.input;
+        // A list may be named without its qualifier.
+        let place_of = |column: &Column| input.schema().maybe_index_of_column(column);
+        let lists: Vec<_> = unnest.exec_columns.iter().map(place_of).collect();
         let is_passed = |column: &Column| {
-            input.schema().maybe_index_of_column(column).is_some()
-                && !unnest.exec_columns.contains(column)
+            let place = place_of(column);
+            place.is_some() && !lists.contains(&place)
         };
         if !wanted.iter().all(is_passed) {
             return Ok(None);

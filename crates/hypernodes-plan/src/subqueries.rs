@@ -1,4 +1,4 @@
-//! Correlated scalar subqueries with calls.
+//! Correlated scalar subqueries of a query with calls.
 
 use std::sync::Arc;
 
@@ -11,14 +11,13 @@ use datafusion_expr::{
 use datafusion_optimizer::OptimizerConfig;
 
 use crate::extract::{has_subquery, is_repeatable};
-use crate::pin_nodes::{PIN, calls_below};
+use crate::pin_nodes::PIN;
 use crate::udf::NodeUdf;
 
-/// Makes columns of correlated scalar subqueries with calls, each of which DataFusion turns into a
-/// join.
+/// Makes columns of correlated scalar subqueries, each of which DataFusion turns into a join.
 ///
 /// - Those in `COALESCE` or `BETWEEN`, which read them twice once they are simplified, and those in an
-///   aggregate, where DataFusion takes none.
+///   aggregate, where DataFusion takes none before it has found what is read twice.
 /// - Those that call nodes on aggregates. What they give where no row matches is written outside:
 ///   decorrelation would find that by evaluating the calls. `(SELECT e(count(*)) …)` becomes
 ///   `CASE WHEN q IS NOT NULL THEN q ELSE {e(0)} END` where q is `(SELECT CASE WHEN count(*) > 0 THEN
@@ -88,9 +87,9 @@ impl Pins<'_> {
                     let value = given.unpack.call(vec![either, lit(FIELD)]);
                     return Ok(Transformed::yes(value));
                 }
-                match !is_read_once && calls_below(&subquery.subquery)? {
-                    true => Ok(Transformed::yes(self.column_of(expr))),
-                    false => Ok(Transformed::no(expr)),
+                match is_read_once {
+                    true => Ok(Transformed::no(expr)),
+                    false => Ok(Transformed::yes(self.column_of(expr))),
                 }
             }
             _ => Ok(Transformed::no(expr)),

@@ -13,6 +13,7 @@ use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift_first::lift_first;
+use super::lift_groups::lift_groups;
 use super::lift_join::{Through, lift_condition, lift_join, lift_to_filter, with_kept_lifted};
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
@@ -60,7 +61,10 @@ fn lifted(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<Log
             None => lift_join(join, config),
             lifted => Ok(lifted),
         },
-        LogicalPlan::Aggregate(aggregate) => lift_first(aggregate, config),
+        LogicalPlan::Aggregate(aggregate) => match lift_groups(aggregate)? {
+            None => lift_first(aggregate, config),
+            lifted => Ok(lifted),
+        },
         LogicalPlan::Filter(filter) => lift_to_filter(filter, config),
         _ => Ok(None),
     }

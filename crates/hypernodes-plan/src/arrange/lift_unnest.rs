@@ -1,6 +1,6 @@
 //! Calls move above an operator that makes rows of the items of lists.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion_common::{Column, Result};
@@ -31,12 +31,12 @@ pub(super) fn lift_unnest(
         return Ok(None);
     }
     let (upper, input) = (unnest.schema.as_ref(), unnest.input.schema());
-    let is_list = |place: &usize| {
-        let (qualifier, field) = input.qualified_field(*place);
-        let column = Column::new(qualifier.cloned(), field.name());
-        unnest.exec_columns.contains(&column)
-    };
-    let lists: Vec<usize> = (0..input.fields().len()).filter(is_list).collect();
+    // A list may be named without its qualifier.
+    let place_of = |list: &Column| input.index_of_column(list);
+    let lists = unnest.exec_columns.iter().map(place_of);
+    let mut lists = lists.collect::<Result<Vec<usize>>>()?;
+    lists.sort_unstable();
+    lists.dedup();
     let needs = lists.iter().flat_map(|place| owned(&chain.columns[*place]));
     let needs: HashSet<Column> = needs.collect();
     let Some(Split {
@@ -47,41 +47,41 @@ pub(super) fn lift_unnest(
     else {
         return Ok(None);
     };
-    // A list of the base gives way to its items.
-    let replaced: Vec<Column> = lists
-        .iter()
-        .map(|place| {
-            let (qualifier, field) = input.qualified_field(*place);
-            Column::new(qualifier.cloned(), field.name())
-        })
-        .collect();
-    let mut kept = below.schema().columns();
-    kept.retain(|column| !replaced.contains(column));
-    let passed = (0..columns.len()).filter(|place| !lists.contains(place));
-    let passed = passed.flat_map(|place| owned(&columns[place]));
-    let mut read = passed.chain(above.iter().flat_map(Step::reads));
-    if read.any(|column| replaced.contains(&column)) {
-        return Ok(None);
-    }
+    let kept = below.schema().columns();
+    let known: HashSet<String> = kept.iter().map(|column| column.name.clone()).collect();
+    let hidden = (1..).map(|number| format!("__hn_list_{number}"));
+    let hidden = hidden.filter(|name| !known.contains(name));
+    let hidden = hidden.map(Column::new_unqualified);
+    let hidden: HashMap<usize, Column> = std::iter::zip(lists.iter().copied(), hidden).collect();
+    let hidden_of = |list: &Column| {
+        let hidden = hidden.get(&place_of(list)?).cloned();
+        Ok(hidden.unwrap_or_else(|| list.clone()))
+    };
     let width = kept.len();
-    let lists = lists.iter().map(|place| columns[*place].clone());
-    let kept = kept.into_iter().map(Expr::Column);
-    let exprs = std::iter::zip(lists, &replaced).map(|(list, column)| match list {
-        Expr::Column(own) if own == *column => Expr::Column(own),
-        other => other.alias_qualified(column.relation.clone(), &column.name),
+    let exprs = lists.iter().filter_map(|place| {
+        let hidden = hidden.get(place)?;
+        Some(columns[*place].clone().alias(&hidden.name))
     });
-    let exprs = kept.chain(exprs).collect();
-    let below = Projection::try_new(exprs, Arc::new(below))?;
+    let exprs = kept.into_iter().map(Expr::Column).chain(exprs);
+    let below = Projection::try_new(exprs.collect(), Arc::new(below))?;
+    let mut options = unnest.options.clone();
+    for recursion in &mut options.recursions {
+        recursion.input_column = hidden_of(&recursion.input_column)?;
+    }
     let lower = Unnest::try_new(
         Arc::new(LogicalPlan::Projection(below)),
-        unnest.exec_columns.clone(),
-        unnest.options.clone(),
+        unnest
+            .exec_columns
+            .iter()
+            .map(hidden_of)
+            .collect::<Result<_>>()?,
+        options,
     )?;
     let mut items = lower.schema.columns().into_iter().skip(width);
     let columns = unnest
         .dependency_indices
         .iter()
-        .map(|place| match is_list(place) {
+        .map(|place| match lists.contains(place) {
             true => items.next().map(Expr::Column),
             false => Some(columns[*place].clone()),
         });

@@ -4,8 +4,8 @@
 //! and calls on a base, read as a list of steps over the base's columns.
 //!
 //! - [`inner`]: outer joins whose padded rows are dropped above are inner ones;
-//! - [`lift`], [`lift_first`], [`lift_join`] and [`lift_unnest`]: calls that an operator does not
-//!   need move above it, if it, or what follows, leaves fewer rows;
+//! - [`lift`], [`lift_first`], [`lift_groups`], [`lift_join`] and [`lift_unnest`]: calls that an
+//!   operator does not need move above it, if it, or what follows, leaves fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
 //! - [`matched`]: one that only the condition of an outer or anti join reads, for rows with a match;
 //! - [`schedule`]: predicates on calls are tested by the cost of what they need;
@@ -16,6 +16,7 @@ mod chain;
 mod inner;
 mod lift;
 mod lift_first;
+mod lift_groups;
 mod lift_join;
 mod lift_unnest;
 mod matched;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result};
+use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, LogicalPlan, when};
 use datafusion_optimizer::OptimizerConfig;
 
@@ -50,6 +51,9 @@ pub(super) fn narrow(
 
 /// Gives guards to calls of the chain; whether there was one to give.
 fn narrowed(chain: &mut Chain, readers: &[Expr], config: &dyn OptimizerConfig) -> Result<bool> {
+    if joined(chain)? {
+        return Ok(true);
+    }
     let mut changed = false;
     for index in (0..chain.steps.len()).rev() {
         if !matches!(&chain.steps[index], Step::Call(call) if call.guard.is_none()) {
@@ -92,6 +96,11 @@ fn completed(
         let Some(had) = guard(&chain.steps, index, below)? else {
             continue;
         };
+        // Rows that a join makes of one row share a call, if it is the same one.
+        let read = call.exprs().chain([&had]).flat_map(owned).collect();
+        if !is_of_one_row(chain, read)? {
+            continue;
+        }
         let names = call.outputs.iter().map(|_| made_name(config));
         let names: Vec<String> = names.collect();
         let mut rest = call.clone();
@@ -124,6 +133,79 @@ fn completed(
         return Ok(Some(had));
     }
     Ok(None)
+}
+
+/// Takes back what was completed above a join that makes several rows of one, some of which are in
+/// the branch and some not: those would share two calls.
+fn joined(chain: &mut Chain) -> Result<bool> {
+    for upper in 0..chain.steps.len() {
+        for lower in 0..upper {
+            let (Step::Call(first), Step::Call(rest)) = (&chain.steps[lower], &chain.steps[upper])
+            else {
+                continue;
+            };
+            let (Some(had), Some(missing)) = (&first.guard, &rest.guard) else {
+                continue;
+            };
+            let is_rest = split_conjunction(missing).contains(&&had.clone().is_not_true());
+            let read = first.exprs().flat_map(owned).collect();
+            if first.function != rest.function || !is_rest || is_of_one_row(chain, read)? {
+                continue;
+            }
+            let made: Vec<(Column, Column)> =
+                std::iter::zip(chain.steps[upper].makes(), chain.steps[lower].makes()).collect();
+            chain.steps.remove(upper);
+            if let Step::Call(first) = &mut chain.steps[lower] {
+                first.guard = None;
+            }
+            let merged = |expr: &Expr| {
+                let merged = expr.clone().transform_up(|part| {
+                    let found = made
+                        .iter()
+                        .find(|(rest, _)| matches!(&part, Expr::Column(read) if read == rest));
+                    Ok(match found {
+                        Some((_, first)) => Transformed::yes(Expr::Column(first.clone())),
+                        None => Transformed::no(part),
+                    })
+                });
+                merged.map(|merged| merged.data)
+            };
+            for step in &mut chain.steps {
+                *step = step.rewritten(merged)?;
+            }
+            for column in &mut chain.columns {
+                *column = merged(column)?;
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the columns of a chain are those of one row, of which no join makes several.
+fn is_of_one_row(chain: &Chain, mut read: HashSet<Column>) -> Result<bool> {
+    let needed = chain.needed(read.clone());
+    read.extend(needed.iter().flat_map(|step| chain.steps[*step].reads()));
+    let join = match &chain.base {
+        LogicalPlan::Join(join) => join,
+        LogicalPlan::Unnest(_) => return Ok(false),
+        _ => return Ok(true),
+    };
+    let of = |side: &LogicalPlan| {
+        let has = |column: &&Column| side.schema().maybe_index_of_column(column).is_some();
+        read.iter().filter(has).cloned().collect::<Vec<_>>()
+    };
+    let (left, right) = (of(&join.left), of(&join.right));
+    let (side, columns) = match (&left[..], &right[..]) {
+        (columns, []) => (&join.left, columns),
+        ([], columns) => (&join.right, columns),
+        _ => return Ok(false),
+    };
+    let lower = Chain::of(side)?;
+    let exprs = columns.iter().cloned().map(Expr::Column);
+    let exprs = exprs.map(|column| lower.over_base(&column, side.schema()));
+    let exprs = exprs.collect::<Result<Vec<_>>>()?;
+    is_of_one_row(&lower, exprs.iter().flat_map(owned).collect())
 }
 
 /// For which rows steps and other readers need these columns.

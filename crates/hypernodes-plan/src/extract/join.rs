@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion_common::{DFSchema, JoinType, Result};
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::{Column, DFSchema, JoinType, Result};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
-use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_expr::{Expr, Join, LogicalPlan, Projection};
 
 use super::demand::{Demand, demands};
 use super::extracted::{Extracted, Known, Made, Query, replace};
@@ -80,13 +81,59 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
 
     let known = known_above(join.join_type, left.known, right.known);
     let within = conjunction(within);
-    let plan = joined_like(&original, left.plan, right.plan, on, within)?;
+    let plan = match join.join_type {
+        JoinType::LeftMark => marked_like(&original, left.plan, right.plan, on, within)?,
+        _ => joined_like(&original, left.plan, right.plan, on, within)?,
+    };
     let mut extracted = Extracted { plan, known };
     for conjunct in above {
         let conjunct = extracted.materialise(vec![conjunct], query)?;
         extracted.filter(conjunction(conjunct))?;
     }
     Ok(extracted)
+}
+
+/// A mark join of other sides. The mark is named after the right side's columns, so that those that
+/// calls make get its qualifier.
+fn marked_like(
+    join: &Join,
+    left: LogicalPlan,
+    right: LogicalPlan,
+    on: Vec<(Expr, Expr)>,
+    filter: Option<Expr>,
+) -> Result<LogicalPlan> {
+    let mark = join.schema.columns().pop();
+    let Some(relation) = mark.and_then(|mark| mark.relation) else {
+        return joined_like(join, left, right, on, filter);
+    };
+    let schema = Arc::clone(right.schema());
+    let qualified = |column: &Column| match column.relation {
+        None => Column::new(Some(relation.clone()), &column.name),
+        Some(_) => column.clone(),
+    };
+    let exprs = schema.columns().into_iter().map(|column| {
+        let Column { relation, name, .. } = qualified(&column);
+        match column.relation {
+            None => Expr::Column(column).alias_qualified(relation, name),
+            Some(_) => Expr::Column(column),
+        }
+    });
+    let right = Projection::try_new(exprs.collect(), Arc::new(right))?;
+    let over_right = |expr: Expr| {
+        let renamed = expr.transform_up(|part| match &part {
+            Expr::Column(column) if schema.maybe_index_of_column(column).is_some() => {
+                Ok(Transformed::yes(Expr::Column(qualified(column))))
+            }
+            _ => Ok(Transformed::no(part)),
+        });
+        renamed.map(|renamed| renamed.data)
+    };
+    let on = on
+        .into_iter()
+        .map(|(left, right)| Ok((left, over_right(right)?)));
+    let on = on.collect::<Result<_>>()?;
+    let filter = filter.map(over_right).transpose()?;
+    joined_like(join, left, LogicalPlan::Projection(right), on, filter)
 }
 
 fn reads_only(expr: &Expr, schema: &DFSchema) -> bool {

@@ -1,13 +1,15 @@
-//! Calls above a join move to the side that they read.
+//! Calls above a join move to the side that they read, and those above a window below it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion_common::{Column, JoinType, Result};
-use datafusion_expr::{Join, LogicalPlan};
+use datafusion_expr::{Expr, Join, LogicalPlan, Window};
 
 use super::super::chain::{Chain, Step, named, names, owned, stack};
 use super::super::schedule::price;
+use super::bare::has_calls;
 use super::offer::Offer;
 use super::reduction::oriented;
 use crate::join::joined_like;
@@ -160,12 +162,14 @@ fn cheap_filters(chain: &Chain, join: &Join, is_left: bool) -> Result<HashSet<us
 
 fn sunk(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let chain = Chain::of(plan)?;
-    let LogicalPlan::Join(join) = &chain.base else {
-        return Ok(None);
-    };
     if !chain.has_calls() {
         return Ok(None);
     }
+    let join = match &chain.base {
+        LogicalPlan::Join(join) => join,
+        LogicalPlan::Window(window) => return below_window(&chain, window, plan),
+        _ => return Ok(None),
+    };
     let (Some(left), Some(right)) = (Side::of(join, true)?, Side::of(join, false)?) else {
         return Ok(None);
     };
@@ -198,4 +202,66 @@ fn sunk(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let lower = joined_like(join, left?, right?, join.on.clone(), join.filter.clone())?;
     let sunk = stack(lower, rest)?;
     named(sunk, chain.columns, names(plan.schema())).map(Some)
+}
+
+/// Moves predicates on calls below a window that needs others, if they read nothing but keys of all
+/// its partitions: they drop partitions as a whole, and the other calls see fewer rows.
+fn below_window(chain: &Chain, window: &Window, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    if !has_calls(&window.input)? {
+        return Ok(None);
+    }
+    let keys = window.window_expr.iter().map(partition_keys);
+    let keys = keys.reduce(|all, keys| &all & &keys).unwrap_or_default();
+    let mut moved = HashSet::new();
+    for (index, step) in chain.steps.iter().enumerate() {
+        let calls = chain.needed(step.reads());
+        let makes: HashSet<Column> = calls
+            .iter()
+            .flat_map(|call| chain.steps[*call].makes())
+            .collect();
+        let is_of_keys = |step: &Step| {
+            let mut read = step.reads().into_iter();
+            read.all(|column| keys.contains(&column) || makes.contains(&column))
+        };
+        let is_movable = |call: &usize| match &chain.steps[*call] {
+            Step::Call(call) => call.is_repeatable(),
+            Step::Filter(_) => false,
+        };
+        let may_move = is_of_keys(step)
+            && calls
+                .iter()
+                .all(|call| is_movable(call) && is_of_keys(&chain.steps[*call]));
+        match step {
+            Step::Filter(_) if may_move => {
+                moved.extend(calls);
+                moved.insert(index);
+            }
+            // It leaves fewer rows to those after it.
+            Step::Filter(_) => break,
+            Step::Call(_) => {}
+        }
+    }
+    if moved.is_empty() {
+        return Ok(None);
+    }
+    let steps = chain.steps.iter().cloned().enumerate();
+    let (below, above): (Vec<_>, Vec<_>) = steps.partition(|(index, _)| moved.contains(index));
+    let [below, above] = [below, above].map(|steps| steps.into_iter().map(|(_, step)| step));
+    let input = stack(LogicalPlan::clone(&window.input), below)?;
+    let lower = Window::try_new(window.window_expr.clone(), Arc::new(input))?;
+    let sunk = stack(LogicalPlan::Window(lower), above)?;
+    named(sunk, chain.columns.clone(), names(plan.schema())).map(Some)
+}
+
+/// The columns that a window function's rows are partitioned by.
+fn partition_keys(expr: &Expr) -> HashSet<Column> {
+    let keys = match expr.clone().unalias_nested().data {
+        Expr::WindowFunction(function) => function.params.partition_by,
+        _ => Vec::new(),
+    };
+    let columns = keys.into_iter().filter_map(|key| match key {
+        Expr::Column(column) => Some(column),
+        _ => None,
+    });
+    columns.collect()
 }

@@ -8,6 +8,11 @@ use super::cases::{Case, case, none, over, some};
 use super::fixture::{Data, Row, f, g, m};
 
 impl Data {
+    /// What rows of `t` have, each once.
+    fn distinct(&self, of: impl Fn(&Row) -> i64) -> HashSet<i64> {
+        self.t.iter().map(of).collect()
+    }
+
     /// `y` of these rows of `t`.
     fn ys(&self, is_wanted: impl Fn(&Row) -> bool) -> HashSet<i64> {
         let rows = self.t.iter().filter(|row| is_wanted(row));
@@ -494,6 +499,10 @@ pub(super) fn shared() -> Vec<Case> {
             "select v.y from t left join v on t.z = v.y left join s on v.x = s.z where v.y > (select min(m(y)) from k)",
             |d| none().m(d.k()),
         ),
+        case(
+            "select a.x, f(b.y) d from t a join t b on a.z = b.z where a.x > {50} or f(b.y) is null",
+            |d| none().f(d.n()),
+        ),
         // Constants: once a partition at most, and only if they are reached.
         case(
             "select case when x < {30} then g(f(4)) end, case when m(5) = 5 then g(m(5)) end from t",
@@ -537,6 +546,18 @@ pub(super) fn shared() -> Vec<Case> {
         case(
             "select x from t where (not y > any (select f(s.y) from s where s.x = t.z)) and x < {60}",
             |d| none().f(d.s_of_t(|t, s| t.x < d.percent(60) && s.x == t.z)),
+        ),
+        case(
+            "select x from t where z > {50} or exists (select 1 from s where f(s.y) = t.x and g(s.x) < 5)",
+            |d| none().g(d.k()).f(d.s(|s| g(s.x) < 5)),
+        ),
+        case(
+            "select x from t where z > {50} or not exists (select 1 from s where f(s.y) > t.x)",
+            |d| none().f(d.k()),
+        ),
+        case(
+            "select max(coalesce((select max(s.y) from s where s.x = q.x), 0)), max(q.a) from (select *, f(x) a, m(y) d from t) q where q.d = 3",
+            |d| none().m(d.n()).f(d.t(|t| m(t.y) == 3)),
         ),
         // Padded rows of a view, of what a predicate with calls, a limit or a window leaves.
         case(
@@ -582,6 +603,41 @@ pub(super) fn shared() -> Vec<Case> {
         case(
             "with recursive r(n) as (select 0 union all select n + 1 from r where n < 9) select r.n, v.a from r left join v on v.x = r.n * 10 where r.n >= 0 or v.a > 10",
             |_| none().f(10),
+        ),
+        // Keys that other keys decide are made once a group, with what reads them.
+        case(
+            "select z, f(z), g(f(z)) + 1, sum(m(y)) from t group by z, f(z), g(f(z)) + 1",
+            |d| {
+                let groups = d.distinct(|t| t.z);
+                none()
+                    .m(d.n())
+                    .f(groups.len())
+                    .g(groups.iter().filter(|z| some(**z)).count())
+            },
+        ),
+        case("select distinct z, f(z) from t", |d| {
+            none().f(d.distinct(|t| t.z).len())
+        }),
+        case("select z, f(z), sum(f(z)) from t group by z, f(z)", |d| {
+            none().f(d.n())
+        }),
+        case(
+            "select z, y, f(z + y), count(*) from t group by z, y, f(z + y) order by z, y limit 5",
+            |_| none().f(5),
+        ),
+        // Predicates on keys of a window's partitions.
+        case(
+            "select * from (select x, z, a, lag(b) over (partition by z order by x) l from pv) where m(z) = 3",
+            |d| {
+                none()
+                    .m(d.n())
+                    .f(d.t(|t| m(t.z) == 3))
+                    .g(d.t(|t| m(t.z) == 3 && some(t.x)))
+            },
+        ),
+        case(
+            "select x, z from (select x, z, row_number() over (partition by z order by x) n from t) where n = 1 and m(z) = 3",
+            |d| none().m(d.distinct(|t| t.z).len()),
         ),
         // Correlated scalar subqueries, wherever they stand and whatever stands beside them.
         case(

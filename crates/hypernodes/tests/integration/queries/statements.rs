@@ -2,6 +2,7 @@
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::prelude::{SessionContext, col, lit};
 use hypernodes::prelude::*;
 
@@ -131,6 +132,43 @@ async fn a_data_frame_is_a_query_like_any_other() {
     bench.calls.take();
     cached.collect().await.expect("rows");
     assert_eq!(bench.calls.take(), [0; 4]);
+}
+
+/// Of a table's list column itself, whose items have no qualifier.
+#[tokio::test]
+async fn calls_beside_a_tables_list_wait_for_what_drops_its_items() {
+    let bench = bench().await;
+    bench
+        .text("CREATE TABLE u AS SELECT x, y, [x, x + 1000] AS us FROM t")
+        .await;
+    let call = |name: &str, arg: &str| {
+        let udf = bench.context.udf(name).expect("the node");
+        udf.call(vec![col(arg)])
+    };
+    let frame = bench.context.table("u").await.expect("the table");
+    let items = frame
+        .with_column("a", call("f", "x"))
+        .and_then(|frame| frame.unnest_columns(&["us"]))
+        .and_then(|frame| frame.filter(col("us").gt(lit(1190))))
+        .expect("a plan");
+    let rows = items.collect().await.expect("rows");
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 9);
+    assert_eq!(bench.calls.take(), [9, 0, 0, 0]);
+
+    // The list has the name of another column.
+    let frame = bench.context.table("u").await.expect("the table");
+    let items = frame
+        .select(vec![
+            col("x").alias("us"),
+            col("us").alias("x"),
+            call("f", "y").alias("a"),
+        ])
+        .and_then(|frame| frame.unnest_columns(&["x"]))
+        .and_then(|frame| frame.filter(call("g", "x").gt(lit(0)).and(col("x").lt(lit(5)))))
+        .expect("a plan");
+    let rows = items.collect().await.expect("rows");
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
+    assert_eq!(bench.calls.take(), [5, 5, 0, 0]);
 }
 
 /// Of a list column itself, not of an expression beside it.
