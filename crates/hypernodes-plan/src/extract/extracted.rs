@@ -172,6 +172,7 @@ impl Extracted {
         let kept = self.plan.schema().iter().map(Column::from);
         let mut columns: Vec<Expr> = kept.map(Expr::Column).collect();
         let made = self.map(udf, call.args.clone(), Some(missing), query)?;
+        let mut completed = Vec::new();
         for new in made {
             let name = made_name(query.config);
             let Some(old) = self.known.iter_mut().find(|known| known.call == new.call) else {
@@ -181,8 +182,22 @@ impl Extracted {
             let mut either = when(had.clone().is_true(), Expr::Column(one));
             let either = either.otherwise(Expr::Column(other))?;
             columns.push(either.alias(&name));
-            old.column = Column::new_unqualified(name);
+            let column = Column::new_unqualified(name);
+            completed.push((std::mem::replace(&mut old.column, column.clone()), column));
             old.guard = guard.clone().map(|guard| guard.or(had.clone()));
+        }
+        // Calls of what was made are the same calls of what is now, for the rows they were made for.
+        for known in self.known.iter_mut().filter(|known| known.guard.is_some()) {
+            let renamed = known.call.clone().transform_up(|part| {
+                let found = completed
+                    .iter()
+                    .find(|(old, _)| matches!(&part, Expr::Column(read) if read == old));
+                Ok(match found {
+                    Some((_, new)) => Transformed::yes(Expr::Column(new.clone())),
+                    None => Transformed::no(part),
+                })
+            })?;
+            known.call = renamed.data;
         }
         let builder = LogicalPlanBuilder::new(std::mem::take(&mut self.plan));
         self.plan = builder.project(columns)?.build()?;

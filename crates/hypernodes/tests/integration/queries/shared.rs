@@ -503,6 +503,13 @@ pub(super) fn shared() -> Vec<Case> {
             "select a.x, f(b.y) d from t a join t b on a.z = b.z where a.x > {50} or f(b.y) is null",
             |d| none().f(d.n()),
         ),
+        case(
+            "select x, m(g(f(y))) l from t where x > {50} or m(g(f(y))) > 3",
+            |d| {
+                let made = d.t(|t| some(t.y));
+                none().f(d.n()).g(made).m(made)
+            },
+        ),
         // Constants: once a partition at most, and only if they are reached.
         case(
             "select case when x < {30} then g(f(4)) end, case when m(5) = 5 then g(m(5)) end from t",
