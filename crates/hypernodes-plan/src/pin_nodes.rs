@@ -9,7 +9,7 @@ use datafusion_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
     BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Subquery,
-    Values, binary_expr,
+    Values, binary_expr, lit,
 };
 use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
@@ -56,8 +56,7 @@ impl OptimizerRule for PinNodes {
             return Ok(Transformed::no(plan));
         }
         plan.transform_up_with_subqueries(|plan| {
-            let plan = plan.map_expressions(|expr| expr.transform_up(as_membership))?;
-            let plan = plan.transform_data(as_existence)?;
+            let plan = as_existence(plan)?;
             let plan = plan.transform_data(|plan| pin_subqueries(plan, config))?;
             let changed = plan.transformed;
             let plan = plan.data;
@@ -79,55 +78,78 @@ impl OptimizerRule for PinNodes {
     }
 }
 
-/// `= ANY` and `<> ALL` of calls as `IN` and `NOT IN`, which read the subquery once. DataFusion
-/// knows no `NOT IN` of a correlated subquery.
-fn as_membership(expr: Expr) -> Result<Transformed<Expr>> {
-    use SetQuantifier::{All, Any};
-    Ok(match expr {
-        Expr::SetComparison(SetComparison {
-            expr,
-            subquery,
-            op: op @ (Operator::Eq | Operator::NotEq),
-            quantifier,
-        }) if (op == Operator::Eq) == (quantifier == Any)
-            && (quantifier == Any || subquery.outer_ref_columns.is_empty())
-            && calls_below(&subquery.subquery)? =>
-        {
-            let is_negated = quantifier == All;
-            let membership = InSubquery::new(expr, subquery, is_negated);
-            Transformed::yes(Expr::InSubquery(membership))
-        }
-        other => Transformed::no(other),
-    })
-}
-
-/// The other comparisons with any or all rows of a subquery, where null is as good as false: as
-/// `EXISTS`, which reads the subquery once.
+/// Comparisons with any or all rows of a subquery, where null is as good as false: as `IN` or
+/// `EXISTS`, which read the subquery once.
 fn as_existence(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let LogicalPlan::Filter(filter) = plan else {
         return Ok(Transformed::no(plan));
     };
     let outer = filter.input.schema();
-    let replaced = filter.predicate.transform_down(|part| {
-        let existence = match &part {
-            Expr::BinaryExpr(BinaryExpr {
-                op: Operator::And | Operator::Or,
-                ..
-            }) => return Ok(Transformed::no(part)),
-            Expr::SetComparison(comparison) => existence(comparison, true, outer)?,
-            Expr::Not(part) => match part.as_ref() {
-                Expr::SetComparison(comparison) => existence(comparison, false, outer)?,
-                _ => None,
-            },
+    let (mut conjuncts, mut changed) = (Vec::new(), false);
+    for conjunct in split_conjunction_owned(filter.predicate) {
+        let made = match membership(&conjunct)? {
+            Some(membership) => Transformed::yes(membership),
+            None => existences(conjunct, outer)?,
+        };
+        changed |= made.transformed;
+        conjuncts.push(made.data);
+    }
+    let predicate = conjunction(conjuncts).unwrap_or(lit(true));
+    let plan = LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?);
+    Ok(Transformed::new_transformed(plan, changed))
+}
+
+/// The comparison that an expression is, or that it is not.
+fn comparison(expr: &Expr) -> Option<(&SetComparison, bool)> {
+    match expr {
+        Expr::SetComparison(comparison) => Some((comparison, true)),
+        Expr::Not(negated) => match negated.as_ref() {
+            Expr::SetComparison(comparison) => Some((comparison, false)),
             _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A conjunct as `IN` or `NOT IN`. DataFusion knows no `NOT IN` of a correlated subquery, and below
+/// OR none that minds nulls.
+fn membership(conjunct: &Expr) -> Result<Option<Expr>> {
+    use SetQuantifier::{All, Any};
+    let Some((comparison, wanted)) = comparison(conjunct) else {
+        return Ok(None);
+    };
+    let SetComparison { expr, subquery, .. } = comparison;
+    let negated = match (comparison.op, comparison.quantifier) {
+        (Operator::Eq, Any) => !wanted,
+        (Operator::NotEq, All) => wanted,
+        _ => return Ok(None),
+    };
+    let is_correlated = !subquery.outer_ref_columns.is_empty();
+    if (negated && is_correlated) || !calls_below(&subquery.subquery)? {
+        return Ok(None);
+    }
+    let membership = InSubquery::new(expr.clone(), subquery.clone(), negated);
+    Ok(Some(Expr::InSubquery(membership)))
+}
+
+/// The comparisons that AND and OR combine, as `EXISTS`.
+fn existences(expr: Expr, outer: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_down(|part| {
+        if let Expr::BinaryExpr(BinaryExpr {
+            op: Operator::And | Operator::Or,
+            ..
+        }) = part
+        {
+            return Ok(Transformed::no(part));
+        }
+        let existence = match comparison(&part) {
+            Some((comparison, wanted)) => existence(comparison, wanted, outer)?,
+            None => None,
         };
         let changed = existence.is_some();
         let part = existence.unwrap_or(part);
         Ok(Transformed::new(part, changed, TreeNodeRecursion::Jump))
-    })?;
-    let changed = replaced.transformed;
-    let plan = LogicalPlan::Filter(Filter::try_new(replaced.data, filter.input)?);
-    Ok(Transformed::new_transformed(plan, changed))
+    })
 }
 
 /// Whether the comparison is `wanted`.
@@ -147,7 +169,7 @@ fn existence(comparison: &SetComparison, wanted: bool, outer: &DFSchema) -> Resu
     })?;
     let test = binary_expr(own.data, comparison.op, Expr::Column(other));
     let (test, negated) = match (comparison.quantifier, wanted) {
-        (SetQuantifier::Any, true) => (test.is_true(), false),
+        (SetQuantifier::Any, true) => (test, false),
         (SetQuantifier::All, true) => (test.is_not_true(), true),
         (SetQuantifier::Any, false) => (test.is_not_false(), true),
         (SetQuantifier::All, false) => (test.is_false(), false),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, Result, ScalarValue, internal_datafusion_err};
 use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_expr::utils::conjunction;
 use datafusion_expr::{
     Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Subquery, col, lit, when,
 };
@@ -129,7 +130,11 @@ impl Given {
         let [expr] = &row.columns[..] else {
             return Ok(None);
         };
-        if !NodeUdf::is_in(expr) || !is_repeatable(expr) || has_subquery(expr) {
+        let expr = match conjunction(row.tests.clone()) {
+            Some(test) => when(test, expr.clone()).end()?,
+            None => expr.clone(),
+        };
+        if !NodeUdf::is_in(&expr) || !is_repeatable(&expr) || has_subquery(&expr) {
             return Ok(None);
         }
         let registry = config.function_registry();
@@ -141,13 +146,13 @@ impl Given {
             return Ok(None);
         };
         let packed = |expr: Expr| pack.call(vec![lit(FIELD), expr]);
-        let of_empty = packed(row.of_empty(expr)?);
+        let of_empty = packed(row.of_empty(&expr)?);
 
         let mut aggregates = row.aggregate.aggr_expr.clone();
         aggregates.push(count.call(vec![lit(1_i64)]).alias(ROWS));
         let input = Arc::clone(&row.aggregate.input);
         let aggregate = Aggregate::try_new(input, Vec::new(), aggregates)?;
-        let of_rows = when(col(ROWS).gt(lit(0_i64)), packed(expr.clone())).end()?;
+        let of_rows = when(col(ROWS).gt(lit(0_i64)), packed(expr)).end()?;
         let plan = LogicalPlanBuilder::new(LogicalPlan::Aggregate(aggregate));
         let plan = plan.project([of_rows.alias(FIELD)])?.build()?;
         let of_rows = Expr::ScalarSubquery(subquery.with_plan(Arc::new(plan)));
@@ -167,8 +172,9 @@ const ROWS: &str = "__hn_rows";
 /// A plan of one row: aggregates of all rows, and columns computed of them.
 struct OneRow {
     aggregate: Aggregate,
-    /// Over the columns of the aggregate; null where a predicate drops the row.
+    /// Over the columns of the aggregate, as are the predicates that may drop the row.
     columns: Vec<Expr>,
+    tests: Vec<Expr>,
 }
 
 impl OneRow {
@@ -179,6 +185,7 @@ impl OneRow {
                 Ok(Some(Self {
                     aggregate: aggregate.clone(),
                     columns: columns.into_iter().map(Expr::Column).collect(),
+                    tests: Vec::new(),
                 }))
             }
             LogicalPlan::SubqueryAlias(alias) => Self::of(&alias.input),
@@ -192,14 +199,12 @@ impl OneRow {
                 Ok(Some(Self { columns, ..row }))
             }
             LogicalPlan::Filter(filter) => {
-                let Some(row) = Self::of(&filter.input)? else {
+                let Some(mut row) = Self::of(&filter.input)? else {
                     return Ok(None);
                 };
                 let test = row.over_aggregate(&filter.predicate, &filter.input)?;
-                let columns = row.columns.iter();
-                let columns = columns.map(|column| when(test.clone(), column.clone()).end());
-                let columns = columns.collect::<Result<_>>()?;
-                Ok(Some(Self { columns, ..row }))
+                row.tests.push(test);
+                Ok(Some(row))
             }
             _ => Ok(None),
         }

@@ -697,6 +697,18 @@ pub(super) fn shared() -> Vec<Case> {
             "select x, array_agg(y order by m(x), d) from (select x, y, m(x) d from s) group by x",
             |d| none().m(d.k()),
         ),
+        case(
+            "select x from t where z < {20} or x <> all (select f(s.y) from s where s.x <> 3)",
+            |d| none().f(d.s(|s| s.x != 3)),
+        ),
+        case(
+            "select x from t where not x = any (select f(s.y) from s where s.z = t.z) or y > 12",
+            |d| none().f(d.s_of_t(|t, s| t.y <= 12 && s.z == t.z)),
+        ),
+        case(
+            "select x, (select coalesce(g(max(s.y)), -1) from s where s.x = t.z having max(s.y) > 5) a from t",
+            |d| none().g(d.s(|s| s.y > 5 && d.t.iter().any(|t| t.z == s.x))),
+        ),
         // A call on the value of a subquery.
         case(
             "select x from t where x > f((select max(y) - 1 from s))",
