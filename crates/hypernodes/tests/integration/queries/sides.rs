@@ -67,6 +67,10 @@ pub(super) fn sides() -> Vec<Case> {
             },
         ),
         case(
+            "select t.x from t left join (select y, x % 5 k from s where m(y) > 2) q on t.z = q.k and g(t.y) < q.y",
+            |d| none().m(d.k()).g(d.t(|t| d.any_s(|s| s.x % 5 == t.z))),
+        ),
+        case(
             "select x from v where not exists (select 1 from s where v.y = s.y and v.b >= 3)",
             |d| none().g(d.t(|t| d.any_s(|s| s.y == t.y))),
         ),
