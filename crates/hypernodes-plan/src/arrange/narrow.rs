@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Column, DFSchema, Result};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, LogicalPlan, when};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, owned};
-use crate::extract::{Demand, any_of, demands_of, demands_of_predicate, made_name};
+use crate::extract::{Demand, any_of, demands_of, demands_of_predicate, made_name, replace};
 use crate::total::is_total;
 
 /// Gives a guard to each call below a projection or an aggregate that has none, if all who read
@@ -108,27 +108,22 @@ fn completed(
         for (output, name) in std::iter::zip(&mut rest.outputs, &names) {
             output.name.clone_from(name);
         }
-        let either = |expr: &Expr| {
-            let either = expr.clone().transform_up(|part| {
-                let place = made
-                    .iter()
-                    .position(|made| matches!(&part, Expr::Column(read) if read == made));
-                let Some(place) = place else {
-                    return Ok(Transformed::no(part));
-                };
-                let other = Expr::Column(Column::new_unqualified(&names[place]));
-                let either = when(had.clone().is_true(), part).otherwise(other)?;
-                Ok(Transformed::yes(either))
-            });
-            either.map(|either| either.data)
-        };
+        let either = std::iter::zip(made, names).map(|(one, other)| {
+            let other = Expr::Column(Column::new_unqualified(other));
+            let one = Expr::Column(one);
+            let either = when(had.clone().is_true(), one.clone()).otherwise(other)?;
+            Ok((one, either))
+        });
+        let either = either.collect::<Result<Vec<_>>>()?;
         let above = chain.steps.split_off(filter + 1);
         chain.steps.push(Step::Call(rest));
         for step in above {
-            chain.steps.push(step.rewritten(either)?);
+            chain
+                .steps
+                .push(step.rewritten(|expr| replace(expr.clone(), &either))?);
         }
         for column in &mut chain.columns {
-            *column = either(column)?;
+            *column = replace(column.clone(), &either)?;
         }
         return Ok(Some(had));
     }
@@ -152,29 +147,18 @@ fn joined(chain: &mut Chain) -> Result<bool> {
             if first.function != rest.function || !is_rest || is_of_one_row(chain, read)? {
                 continue;
             }
-            let made: Vec<(Column, Column)> =
-                std::iter::zip(chain.steps[upper].makes(), chain.steps[lower].makes()).collect();
+            let made = std::iter::zip(chain.steps[upper].makes(), chain.steps[lower].makes());
+            let made = made.map(|(rest, first)| (Expr::Column(rest), Expr::Column(first)));
+            let made: Vec<(Expr, Expr)> = made.collect();
             chain.steps.remove(upper);
             if let Step::Call(first) = &mut chain.steps[lower] {
                 first.guard = None;
             }
-            let merged = |expr: &Expr| {
-                let merged = expr.clone().transform_up(|part| {
-                    let found = made
-                        .iter()
-                        .find(|(rest, _)| matches!(&part, Expr::Column(read) if read == rest));
-                    Ok(match found {
-                        Some((_, first)) => Transformed::yes(Expr::Column(first.clone())),
-                        None => Transformed::no(part),
-                    })
-                });
-                merged.map(|merged| merged.data)
-            };
             for step in &mut chain.steps {
-                *step = step.rewritten(merged)?;
+                *step = step.rewritten(|expr| replace(expr.clone(), &made))?;
             }
             for column in &mut chain.columns {
-                *column = merged(column)?;
+                *column = replace(column.clone(), &made)?;
             }
             return Ok(true);
         }

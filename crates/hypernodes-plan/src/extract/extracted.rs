@@ -183,21 +183,13 @@ impl Extracted {
             let either = either.otherwise(Expr::Column(other))?;
             columns.push(either.alias(&name));
             let column = Column::new_unqualified(name);
-            completed.push((std::mem::replace(&mut old.column, column.clone()), column));
+            let old_column = std::mem::replace(&mut old.column, column.clone());
+            completed.push((Expr::Column(old_column), Expr::Column(column)));
             old.guard = guard.clone().map(|guard| guard.or(had.clone()));
         }
         // Calls of what was made are the same calls of what is now, for the rows they were made for.
         for known in self.known.iter_mut().filter(|known| known.guard.is_some()) {
-            let renamed = known.call.clone().transform_up(|part| {
-                let found = completed
-                    .iter()
-                    .find(|(old, _)| matches!(&part, Expr::Column(read) if read == old));
-                Ok(match found {
-                    Some((_, new)) => Transformed::yes(Expr::Column(new.clone())),
-                    None => Transformed::no(part),
-                })
-            })?;
-            known.call = renamed.data;
+            known.call = replace(known.call.clone(), &completed)?;
         }
         let builder = LogicalPlanBuilder::new(std::mem::take(&mut self.plan));
         self.plan = builder.project(columns)?.build()?;
@@ -289,9 +281,9 @@ fn is_subquery(part: &Expr) -> bool {
 }
 
 /// Calls as they are written, and what stands for each.
-pub(super) type Made = Vec<(Expr, Expr)>;
+pub(crate) type Made = Vec<(Expr, Expr)>;
 
-pub(super) fn replace(expr: Expr, made: &Made) -> Result<Expr> {
+pub(crate) fn replace(expr: Expr, made: &Made) -> Result<Expr> {
     let replaced = expr.transform_down(|part| {
         let known = made.iter().find(|(call, _)| *call == part);
         Ok(match known {
