@@ -745,5 +745,17 @@ pub(super) fn shared() -> Vec<Case> {
             "select v.a from v join s on cast(v.x as int) = cast(s.z as int) and s.z > v.y",
             |d| none().f(d.t_of_s(|t, s| s.z == t.x && s.z > t.y)),
         ),
+        // Calls that wait for a limit, once more where one of them had calls below it.
+        case(
+            "select v.a, g(k.y) + 1 from k join v on v.x = k.y and (v.a = 10 or v.x = 3) order by k.x limit 1",
+            |d| {
+                let first =
+                    d.s.iter()
+                        .filter(|k| k.y == 5 || k.y == 3)
+                        .min_by_key(|k| k.x);
+                let completed = first.filter(|k| k.y == 3).iter().count();
+                none().f(d.k() - 1 + completed).g(1)
+            },
+        ),
     ]
 }
