@@ -48,12 +48,13 @@ pub(crate) fn generate(options: &Options, checked: &Checked, function: &ItemFn) 
     });
     let returned = with_lifetimes(&checked.output, "'static");
     let body = body(&krate, checked, function, options.batch);
+    let span = checked.output.span();
     let make = match (options.batch, function.sig.asyncness) {
-        (true, _) => quote!(batch_node),
-        (_, Some(_)) => quote!(async_node),
-        _ => quote!(row_node),
+        (true, _) => quote_spanned!(span => batch_node::<#returned, _>),
+        (_, Some(_)) => quote_spanned!(span => async_node::<#returned, _, _>),
+        _ => quote_spanned!(span => row_node::<#returned, _>),
     };
-    let make = quote_spanned! { checked.output.span() => #krate::#make::<#returned, _> };
+    let make = quote_spanned! { span => #krate::#make };
     let settings = settings(&krate, options);
     let arity = (options.outputs.len() > 1 && !options.batch).then(|| {
         let (first, named) = (&options.outputs[0], options.outputs.len());
@@ -169,10 +170,10 @@ fn body(krate: &TokenStream, checked: &Checked, function: &ItemFn, batch: bool) 
     }
     if is_async {
         quote! {
-            |arrays, shared, row| ::std::boxed::Box::pin(async move {
+            |arrays, shared, row| async move {
                 #(#reads)*
                 #krate::settle(row, #ident(#(#arguments),*).await)
-            })
+            }
         }
     } else if batch {
         quote! { |columns| { #(#reads)* columns.whole(#ident(#(#arguments),*)) } }

@@ -347,13 +347,11 @@ impl NodeStream {
         cells.issued += 1;
         let (gate, meters) = (&self.lanes[lane].call.gate, &self.lanes[lane].meters);
         meters.began(1, gate.in_flight());
-        let start = std::panic::AssertUnwindSafe(async move { rows.call(row).await });
-        let mut call =
-            Box::pin(start.catch_unwind().map(move |result| {
-                result.unwrap_or_else(|panic| Err(panicked(Some(row), &*panic)))
-            }));
+        let call = std::panic::AssertUnwindSafe(rows.call(row)).catch_unwind();
+        let mut call = call
+            .map(move |result| result.unwrap_or_else(|panic| Err(panicked(Some(row), &*panic))));
         // A call that is ready at once costs no task.
-        if let Poll::Ready(result) = call.as_mut().poll_unpin(cx) {
+        if let Poll::Ready(result) = call.poll_unpin(cx) {
             drop(permit);
             self.settle(finished(result))?;
             return Ok(1);

@@ -7,7 +7,7 @@ use arrow::array::new_null_array;
 
 use super::function::slots;
 use crate::columns::{Columns, Failure};
-use crate::kernel::{AsyncKernel, AsyncRows, BoxFuture, Call, Kernel};
+use crate::kernel::{AsyncKernel, AsyncRows, Call, Kernel};
 use crate::value::{BatchOutput, ColumnArray};
 use crate::{Identity, Parameter, SharedParameter, SharedValue};
 
@@ -169,16 +169,13 @@ where
     face.node(data_type, Call::Batch(kernel))
 }
 
-/// The call of an async function for one row.
-type RowFuture<R> = BoxFuture<'static, Result<<R as NodeOutput>::Value, Failure>>;
-
 struct AsyncBody<F>(Arc<F>);
 
-impl<V, F> AsyncKernel for AsyncBody<F>
+impl<V, F, Fut> AsyncKernel for AsyncBody<F>
 where
     V: IntoColumn + Send + 'static,
-    F: Fn(Arc<[ArrayRef]>, Arc<[SharedValue]>, usize) -> BoxFuture<'static, Result<V, Failure>>,
-    F: Send + Sync + 'static,
+    F: Fn(Arc<[ArrayRef]>, Arc<[SharedValue]>, usize) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<V, Failure>> + Send + 'static,
 {
     fn batch(
         &self,
@@ -198,10 +195,11 @@ where
 }
 
 /// A node of an async function of one row whose future yields `R`.
-pub fn async_node<R, F>(face: Face, body: F) -> Node
+pub fn async_node<R, F, Fut>(face: Face, body: F) -> Node
 where
     R: NodeOutput<Value: Send + 'static>,
-    F: Fn(Arc<[ArrayRef]>, Arc<[SharedValue]>, usize) -> RowFuture<R> + Send + Sync + 'static,
+    F: Fn(Arc<[ArrayRef]>, Arc<[SharedValue]>, usize) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R::Value, Failure>> + Send + 'static,
 {
     face.node(
         R::Value::data_type(),

@@ -75,7 +75,7 @@ pub trait AsyncRowFunction<Marker>: Send + Sync + 'static {
         self: Arc<Self>,
         arrays: Arc<[ArrayRef]>,
         row: usize,
-    ) -> BoxFuture<'static, RowResult<Self::Output>>;
+    ) -> impl Future<Output = RowResult<Self::Output>> + Send + 'static;
 }
 
 type RowResult<R> = Result<<R as NodeOutput>::Value, Failure>;
@@ -138,7 +138,7 @@ macro_rules! implement {
         impl<Fun, Out, $($t: ?Sized + 'static),+> AsyncRowFunction<($($marker<$t>,)+)> for Fun
         where
             Fun: for<'a> AsyncCall<'a, ($(at!($marker $t 'a),)+), Output = Out> + Send + Sync + 'static,
-            Out: NodeOutput<Value: Send + 'static> + Send,
+            Out: NodeOutput<Value: Send + 'static> + Send + 'static,
             $($marker<$t>: ParameterKind,)+
             $(for<'a> at!($marker $t 'a): FromColumn<'a> + Send,)+
         {
@@ -149,11 +149,9 @@ macro_rules! implement {
                 vec![$(Parameter::of::<at!($marker $t 'static)>(names[$i])),+]
             }
 
-            fn call(self: Arc<Self>, arrays: Arc<[ArrayRef]>, row: usize) -> BoxFuture<'static, RowResult<Out>> {
-                Box::pin(async move {
-                    let arguments = ($(argument::<at!($marker $t '_)>(&arrays, $i, row)?,)+);
-                    settle(row, self.start(arguments).await)
-                })
+            async fn call(self: Arc<Self>, arrays: Arc<[ArrayRef]>, row: usize) -> RowResult<Out> {
+                let arguments = ($(argument::<at!($marker $t '_)>(&arrays, $i, row)?,)+);
+                settle(row, self.start(arguments).await)
             }
         }
     };
@@ -275,10 +273,11 @@ impl<M: 'static, F: AsyncRowFunction<M>> AsyncKernel for AsyncRowKernel<F, M> {
 }
 
 /// The rows of a batch whose calls `start` makes.
-pub(crate) fn slots<V, S>(rows: usize, start: S) -> Arc<dyn AsyncRows>
+pub(crate) fn slots<V, S, Fut>(rows: usize, start: S) -> Arc<dyn AsyncRows>
 where
     V: IntoColumn + Send + 'static,
-    S: Fn(usize) -> BoxFuture<'static, Result<V, Failure>> + Send + Sync + 'static,
+    S: Fn(usize) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<V, Failure>> + Send + 'static,
 {
     let values = std::iter::repeat_with(|| Mutex::new(None))
         .take(rows)
@@ -291,10 +290,11 @@ struct Slots<V, S> {
     values: Box<[Mutex<Option<V>>]>,
 }
 
-impl<V, S> AsyncRows for Slots<V, S>
+impl<V, S, Fut> AsyncRows for Slots<V, S>
 where
     V: IntoColumn + Send + 'static,
-    S: Fn(usize) -> BoxFuture<'static, Result<V, Failure>> + Send + Sync + 'static,
+    S: Fn(usize) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<V, Failure>> + Send + 'static,
 {
     fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
