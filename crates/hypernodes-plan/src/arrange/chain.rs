@@ -9,7 +9,7 @@ use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
 
 use crate::names::has_unique_names;
-use crate::node_map::{MappedCall, NodeMap};
+use crate::node_map::{MappedCall, MappedOutput, NodeMap};
 
 /// One step, over the base's columns and those of calls below.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub(super) struct Chain {
     pub(super) steps: Vec<Step>,
     /// What each column of the plan is, over the base's columns and those of calls.
     pub(super) columns: Vec<Expr>,
-    /// Whether the plan has predicates more than once, as DataFusion infers them.
+    /// Whether the plan has predicates more than once, as DataFusion infers them, or calls.
     pub(super) repeats: bool,
 }
 
@@ -120,10 +120,9 @@ impl Chain {
                     let mut chain = Self::of(map.input())?;
                     for call in map.calls() {
                         let schema = map.input().schema();
-                        let step = Step::Call(call.clone());
-                        let step = step.rewritten(|expr| chain.over_base(expr, schema))?;
-                        chain.columns.extend(step.makes().map(Expr::Column));
-                        chain.steps.push(step);
+                        let exprs = call.exprs().map(|expr| chain.over_base(expr, schema));
+                        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+                        chain.call(call.with_exprs(&mut exprs.into_iter()));
                     }
                     Ok(chain)
                 }
@@ -137,6 +136,38 @@ impl Chain {
                     })
                 }
             },
+        }
+    }
+
+    /// One more call, or its columns as those of an equal one that is made for the same rows.
+    fn call(&mut self, call: MappedCall) {
+        let is_repeatable = call.is_repeatable();
+        let equal = self.steps.iter_mut().find_map(|step| match step {
+            Step::Call(made) => (is_repeatable
+                && made.function == call.function
+                && made.once_per == call.once_per
+                && (made.guard.is_none() || made.guard == call.guard))
+                .then_some(made),
+            Step::Filter(_) => None,
+        });
+        let column = |output: &MappedOutput| Expr::Column(Column::new_unqualified(&output.name));
+        match equal {
+            Some(made) => {
+                self.repeats = true;
+                made.keeps_order |= call.keeps_order;
+                for output in call.outputs {
+                    let known = made.outputs.iter();
+                    let known = known.clone().find(|known| known.field == output.field);
+                    self.columns.push(column(known.unwrap_or(&output)));
+                    if known.is_none() {
+                        made.outputs.push(output);
+                    }
+                }
+            }
+            None => {
+                self.columns.extend(call.outputs.iter().map(column));
+                self.steps.push(Step::Call(call));
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, Result};
 use datafusion_expr::expr::{AggregateFunction, NullTreatment};
-use datafusion_expr::{Aggregate, Expr, LogicalPlan, lit};
+use datafusion_expr::utils::conjunction;
+use datafusion_expr::{Aggregate, Expr, LogicalPlan, lit, when};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
@@ -126,11 +127,8 @@ fn lift_row(
         Step::Filter(_) => false,
     };
     let mut lifted = args.iter().flatten();
-    if aggregate.group_expr.is_empty()
-        && !(above.iter().all(is_null) && lifted.all(|arg| matches!(arg, Expr::Column(_))))
-    {
-        return Ok(None);
-    }
+    let is_of_rows = !aggregate.group_expr.is_empty()
+        || above.iter().all(is_null) && lifted.all(|arg| matches!(arg, Expr::Column(_)));
 
     let makes: HashSet<Column> = above.iter().flat_map(Step::makes).collect();
     let read = above.iter().flat_map(Step::reads);
@@ -138,12 +136,13 @@ fn lift_row(
     let mut read: Vec<Column> = read.filter(|column| !makes.contains(column)).collect();
     read.sort_unstable();
     read.dedup();
-    // Of rows that tie, two aggregates may take different ones: several columns are taken as one.
+    // Of rows that tie, two aggregates may take different ones: several columns are taken as one,
+    // which is null only where there is no row.
     let registry = config.function_registry();
     let udf = |name| registry.and_then(|registry| registry.udf(name).ok());
     let packing = match (&read[..], udf("named_struct"), udf("get_field")) {
         ([], _, _) => return Ok(None),
-        ([_], _, _) => None,
+        ([_], _, _) if is_of_rows => None,
         (_, Some(pack), Some(get)) => Some((pack, get)),
         _ => return Ok(None),
     };
@@ -168,10 +167,19 @@ fn lift_row(
         });
         moved.map(|moved| moved.data)
     };
+    let is_row = || Expr::Column(Column::new_unqualified(&above_name)).is_not_null();
     let steps = above.iter().map(|step| step.rewritten(at_first));
-    let steps = steps.collect::<Result<Vec<_>>>()?;
+    let mut steps = steps.collect::<Result<Vec<_>>>()?;
     for arg in args.iter_mut().flatten() {
         *arg = at_first(arg)?;
+        if !is_of_rows {
+            *arg = when(is_row(), arg.clone()).end()?;
+        }
+    }
+    for step in &mut steps {
+        if let (Step::Call(call), false) = (step, is_of_rows) {
+            call.guard = conjunction(call.guard.take().into_iter().chain([is_row()]));
+        }
     }
 
     let passed = std::iter::zip(&chain.columns, names(schema));

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, Result};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 
@@ -21,7 +21,7 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
     let keys = keys.collect::<Result<Vec<_>>>()?;
     let others = aggregate.aggr_expr.iter().map(over_base);
     let others = others.collect::<Result<Vec<_>>>()?;
-    let Some(moved) = decided_by_keys(&chain.steps, &keys, &others) else {
+    let Some(moved) = decided_by_keys(&chain.steps, &keys, &others)? else {
         return Ok(None);
     };
     let (above, below): (Vec<_>, Vec<_>) = std::mem::take(&mut chain.steps)
@@ -49,10 +49,8 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
     let renamed: HashMap<&Expr, &Column> = std::iter::zip(staying, of_groups).collect();
     let above_groups = |expr: &Expr| {
         let moved = expr.clone().transform_up(|part| match renamed.get(&part) {
-            Some(column) if matches!(part, Expr::Column(_)) => {
-                Ok(Transformed::yes(Expr::Column((*column).clone())))
-            }
-            _ => Ok(Transformed::no(part)),
+            Some(column) => Ok(Transformed::yes(Expr::Column((*column).clone()))),
+            None => Ok(Transformed::no(part)),
         });
         moved.map(|moved| moved.data)
     };
@@ -79,22 +77,32 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
     .map(Some)
 }
 
-/// The calls that read nothing but keys that are columns, and what such calls make, and that nothing
-/// but keys read; `None` if there are none.
-fn decided_by_keys(steps: &[Step], keys: &[Expr], others: &[Expr]) -> Option<HashSet<usize>> {
-    let made: HashSet<Column> = steps.iter().flat_map(Step::makes).collect();
-    let plain = keys.iter().filter_map(|key| match key {
-        Expr::Column(column) if !made.contains(column) => Some(column.clone()),
-        _ => None,
-    });
-    let plain: HashSet<Column> = plain.collect();
+/// The calls that read nothing but keys, and what such calls make, and that nothing but keys read;
+/// `None` if there are none.
+fn decided_by_keys(
+    steps: &[Step],
+    keys: &[Expr],
+    others: &[Expr],
+) -> Result<Option<HashSet<usize>>> {
+    let made_by = |moved: &HashSet<usize>| -> HashSet<Column> {
+        let makers = moved.iter().map(|index| &steps[*index]);
+        makers.flat_map(Step::makes).collect()
+    };
     let mut moved: HashSet<usize> = (0..steps.len()).collect();
     loop {
         let count = moved.len();
-        let mut decided = plain.clone();
+        let made = made_by(&moved);
+        let is_plain = |key: &&Expr| !key.is_volatile() && owned(key).is_disjoint(&made);
+        let plain: HashSet<&Expr> = keys.iter().filter(is_plain).collect();
+        let mut decided = HashSet::new();
         for (index, step) in steps.iter().enumerate() {
-            let is_repeatable = matches!(step, Step::Call(call) if call.is_repeatable());
-            if moved.contains(&index) && is_repeatable && step.reads().is_subset(&decided) {
+            let is_decided = match step {
+                Step::Call(call) => {
+                    call.is_repeatable() && are_decided(call.exprs(), &plain, &decided)?
+                }
+                Step::Filter(_) => false,
+            };
+            if moved.contains(&index) && is_decided {
                 decided.extend(step.makes());
             } else {
                 moved.remove(&index);
@@ -105,17 +113,36 @@ fn decided_by_keys(steps: &[Step], keys: &[Expr], others: &[Expr]) -> Option<Has
         let mut read: HashSet<Column> = staying.flat_map(|(_, step)| step.reads()).collect();
         read.extend(others.iter().flat_map(owned));
         // A key that reads anything else stays, and what it reads.
-        let is_decided = |key: &&Expr| owned(key).is_subset(&decided);
-        read.extend(keys.iter().filter(|key| !is_decided(key)).flat_map(owned));
+        for key in keys {
+            if !are_decided([key], &plain, &decided)? {
+                read.extend(owned(key));
+            }
+        }
         moved.retain(|index| !steps[*index].makes().any(|made| read.contains(&made)));
         if moved.len() == count {
             break;
         }
     }
-    let made: HashSet<Column> = moved
-        .iter()
-        .flat_map(|index| steps[*index].makes())
-        .collect();
+    let made = made_by(&moved);
     let is_read = keys.iter().any(|key| !owned(key).is_disjoint(&made));
-    is_read.then_some(moved)
+    Ok(is_read.then_some(moved))
+}
+
+/// Whether the expressions read nothing but keys and decided columns.
+fn are_decided<'a>(
+    exprs: impl IntoIterator<Item = &'a Expr>,
+    keys: &HashSet<&Expr>,
+    decided: &HashSet<Column>,
+) -> Result<bool> {
+    let mut are_decided = true;
+    for expr in exprs {
+        expr.apply(|part| {
+            if keys.contains(part) {
+                return Ok(TreeNodeRecursion::Jump);
+            }
+            are_decided &= !matches!(part, Expr::Column(column) if !decided.contains(column));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(are_decided)
 }

@@ -757,5 +757,25 @@ pub(super) fn shared() -> Vec<Case> {
                 none().f(d.k() - 1 + completed).g(1)
             },
         ),
+        case(
+            "select first_value(coalesce(f(x), 0) order by y), last_value(g(x) + z order by x) from t",
+            |_| none().f(1).g(1),
+        ),
+        // Keys that are computed.
+        case(
+            "select z + 1, f(z + 1), count(*) from t group by z + 1, f(z + 1)",
+            |d| none().f(d.distinct(|t| t.z).len()),
+        ),
+        case(
+            "select z, f(z), g(f(z)), sum(f(z)) from t group by z, f(z), g(f(z))",
+            |d| {
+                let groups = d.distinct(|t| t.z).into_iter();
+                none().f(d.n()).g(groups.filter(|z| some(*z)).count())
+            },
+        ),
+        case(
+            "select distinct z % 5, f(z % 5) from t where f(z % 5) > 3",
+            |d| none().f(d.n()),
+        ),
     ]
 }
