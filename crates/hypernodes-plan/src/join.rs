@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{Dependency, JoinType, NullEquality, Result};
-use datafusion_expr::{Expr, Join, LogicalPlan};
+use datafusion_expr::utils::conjunction;
+use datafusion_expr::{Expr, Join, LogicalPlan, Operator, binary_expr};
 
 /// A join of the same kind of other sides, by other keys and another condition.
+///
+/// A key that reads no column of a side becomes part of the condition: DataFusion's
+/// `EliminateCrossJoin` drops it from among the keys of an inner join.
 pub(crate) fn joined_like(
     join: &Join,
     left: impl Into<Arc<LogicalPlan>>,
@@ -15,11 +19,21 @@ pub(crate) fn joined_like(
     on: Vec<(Expr, Expr)>,
     filter: Option<Expr>,
 ) -> Result<LogicalPlan> {
+    let is_key = |(left, right): &(Expr, Expr)| left.any_column_refs() && right.any_column_refs();
+    let (on, others): (Vec<_>, Vec<_>) = on
+        .into_iter()
+        .partition(|pair| join.null_aware || is_key(pair));
+    let equal = match join.null_equality {
+        NullEquality::NullEqualsNothing => Operator::Eq,
+        NullEquality::NullEqualsNull => Operator::IsNotDistinctFrom,
+    };
+    let others = others.into_iter();
+    let others = others.map(|(left, right)| binary_expr(left, equal, right));
     let joined = Join::try_new(
         left.into(),
         right.into(),
         on,
-        filter,
+        conjunction(others.chain(filter)),
         join.join_type,
         join.join_constraint,
         join.null_equality,

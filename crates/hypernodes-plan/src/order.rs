@@ -6,6 +6,7 @@ use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::Expr;
 use hypernodes_graph::Call;
 
+use crate::extract::is_repeatable;
 use crate::udf::NodeUdf;
 
 /// What it takes to make some calls; the lesser is made first.
@@ -23,11 +24,12 @@ impl Price {
         self
     }
 
-    /// Of the calls in an expression, each once.
+    /// Of the calls of a row in an expression, each once.
     fn of(expr: &Expr) -> Self {
         let (mut price, mut seen) = (Self::default(), HashSet::new());
         let walked = expr.apply(|part| {
             if let Some(udf) = NodeUdf::called_by(part)
+                && (part.any_column_refs() || !is_repeatable(part))
                 && seen.insert(part.clone())
             {
                 price = price.with(udf);

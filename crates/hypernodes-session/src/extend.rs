@@ -10,11 +10,13 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::prelude::SessionContext;
 use hypernodes_exec::{Runtime, SetRowGoals};
 use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, Result};
 use hypernodes_plan::{BoundNode, ExtractNodes, NodeUdf, PinNodes, apply, from_datafusion};
 
+use crate::gather::GatherShared;
 use crate::planner::NodeQueryPlanner;
 use crate::save::{Format, save};
 
@@ -45,8 +47,13 @@ pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionS
     let others = state
         .physical_optimizers()
         .iter()
-        .filter(|rule| rule.name() != SetRowGoals.name());
+        .filter(|rule| rule.name() != SetRowGoals.name() && rule.name() != GatherShared.name());
     let mut physical: Vec<_> = others.cloned().collect();
+    let mut ensured = physical.iter();
+    let ensured = ensured.rposition(|rule| rule.name() == EnsureRequirements::new().name());
+    if let Some(place) = ensured {
+        physical.insert(place + 1, Arc::new(GatherShared));
+    }
     physical.push(Arc::new(SetRowGoals));
     // The builder's configuration, not the state's: it no longer makes a default catalog, which
     // would take the place of the one that is there.

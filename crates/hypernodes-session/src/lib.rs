@@ -7,6 +7,7 @@
 //! Only this crate sees SQL and the paths of data.
 
 mod extend;
+mod gather;
 mod planner;
 mod run;
 mod save;

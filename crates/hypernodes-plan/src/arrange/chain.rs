@@ -225,6 +225,28 @@ impl Chain {
         needed
     }
 
+    /// The calls whose arguments are the same for all rows: they read nothing but what such calls
+    /// make.
+    pub(super) fn constants(&self) -> HashSet<usize> {
+        let (mut constants, mut made) = (HashSet::new(), HashSet::new());
+        for (index, step) in self.steps.iter().enumerate() {
+            if let Step::Call(call) = step
+                && call.is_repeatable()
+                && call.function.args.iter().all(|arg| !arg.contains_outer())
+                && call
+                    .function
+                    .args
+                    .iter()
+                    .flat_map(owned)
+                    .all(|column| made.contains(&column))
+            {
+                constants.insert(index);
+                made.extend(step.makes());
+            }
+        }
+        constants
+    }
+
     /// The chain on a base that can stand beside a plan of this schema.
     pub(super) fn apart_from(self, other: &DFSchema) -> Result<Self> {
         let is_taken = |column: &Column| {
@@ -276,31 +298,19 @@ impl Chain {
 
 /// For each call of a map, whether it and what it reads are the same for all rows that need it.
 pub(crate) fn constants(map: &NodeMap) -> Result<Vec<bool>> {
-    let chain = Chain::of(map.input())?;
-    let mut made = HashSet::new();
-    let is_constant = |step: &Step, made: &HashSet<Column>| match step {
-        Step::Call(call) => {
-            let args = &call.function.args;
-            call.is_repeatable()
-                && args.iter().all(|arg| !arg.contains_outer())
-                && args
-                    .iter()
-                    .flat_map(owned)
-                    .all(|column| made.contains(&column))
-        }
-        Step::Filter(_) => false,
-    };
-    for step in &chain.steps {
-        if is_constant(step, &made) {
-            made.extend(step.makes());
-        }
-    }
-    let calls = map.calls().iter().map(|call| {
+    let mut chain = Chain::of(map.input())?;
+    let schema = map.input().schema();
+    let own = map.calls().iter().map(|call| {
         let step = Step::Call(call.clone());
-        let step = step.rewritten(|expr| chain.over_base(expr, map.input().schema()))?;
-        Ok(is_constant(&step, &made))
+        step.rewritten(|expr| chain.over_base(expr, schema))
     });
-    calls.collect()
+    let own = own.collect::<Result<Vec<_>>>()?;
+    let below = chain.steps.len();
+    let count = own.len();
+    chain.steps.extend(own);
+    let constants = chain.constants();
+    let own = below..below + count;
+    Ok(own.map(|index| constants.contains(&index)).collect())
 }
 
 /// Gives the columns of a join below calls and filters names of their own: physical filters are

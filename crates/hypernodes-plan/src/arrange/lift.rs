@@ -55,7 +55,6 @@ fn lifted(plan: &LogicalPlan, config: &dyn OptimizerConfig) -> Result<Option<Log
             None => sort_arms(sort),
             lifted => Ok(lifted),
         },
-        LogicalPlan::Sort(sort) => sorted_once(sort),
         LogicalPlan::Limit(limit) => lift_limit(limit, config),
         LogicalPlan::Window(window) => lift_window(window),
         LogicalPlan::Join(join) => match lift_condition(join, config)? {
@@ -253,23 +252,6 @@ fn sorted_again(
     });
     let kept = schema.iter().map(Column::from).map(Expr::Column);
     named(sorted, kept.collect::<Vec<_>>(), names(schema))
-}
-
-/// A sort forgets the order below it. Were the calls between two sorts left there, they would
-/// want rows spread by what they share, from a sort that has one partition, and DataFusion's
-/// `EnsureRequirements` would take the lower sort away after it has seen to that.
-fn sorted_once(sort: &Sort) -> Result<Option<LogicalPlan>> {
-    let mut chain = Chain::of(&sort.input)?;
-    match std::mem::take(&mut chain.base) {
-        LogicalPlan::Sort(lower) if lower.fetch.is_none() => {
-            let input = chain.on(Arc::unwrap_or_clone(lower.input), sort.input.schema())?;
-            Ok(Some(LogicalPlan::Sort(Sort {
-                input: Arc::new(input),
-                ..sort.clone()
-            })))
-        }
-        _ => Ok(None),
-    }
 }
 
 fn lift_limit(limit: &Limit, config: &dyn OptimizerConfig) -> Result<Option<LogicalPlan>> {

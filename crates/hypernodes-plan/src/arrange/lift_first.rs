@@ -11,6 +11,7 @@ use datafusion_expr::{Aggregate, Expr, LogicalPlan, lit, when};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, named, names, owned, stack};
+use super::lift_groups::are_fewer;
 use crate::udf::NodeUdf;
 
 /// An aggregate that gives the first or the last row's value of a group.
@@ -106,6 +107,20 @@ fn lift_row(
             .filter(|arg| !chain.needed(owned(arg)).is_subset(&below));
     }
     let calls = chain.needed(args.iter().flatten().flat_map(owned));
+    let moved: Vec<&Step> = calls
+        .difference(&below)
+        .map(|index| &chain.steps[*index])
+        .collect();
+    let made: HashSet<Column> = moved.iter().flat_map(|step| step.makes()).collect();
+    let of_calls = moved.iter().flat_map(|step| step.reads());
+    let of_calls = of_calls.filter(|column| !made.contains(column)).collect();
+    let groups = aggregate.group_expr.iter();
+    let groups = groups.map(|group| chain.over_base(group, schema));
+    let groups = groups.collect::<Result<Vec<_>>>()?;
+    let of_groups = groups.iter().flat_map(owned).collect();
+    if !groups.is_empty() && !are_fewer(&chain, of_groups, of_calls)? {
+        return Ok(None);
+    }
     let (above, kept): (Vec<_>, Vec<_>) = chain
         .steps
         .into_iter()

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, Result};
+use datafusion_common::{Column, JoinType, Result};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 
 use super::chain::{Chain, Step, named, names, owned, stack};
+use crate::join::joins_once;
 
 /// Of `GROUP BY z, f(z)`, makes the call for each group of z: it is the same for all of its rows.
 pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> {
@@ -24,14 +25,24 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
     let Some(moved) = decided_by_keys(&chain.steps, &keys, &others)? else {
         return Ok(None);
     };
+    let made: HashSet<Column> = moved
+        .iter()
+        .flat_map(|index| chain.steps[*index].makes())
+        .collect();
+    let is_moved = |expr: &Expr| !owned(expr).is_disjoint(&made);
+    let staying: Vec<&Expr> = keys.iter().filter(|key| !is_moved(key)).collect();
+    let calls = moved.iter().flat_map(|index| chain.steps[*index].reads());
+    let of_calls = calls.filter(|column| !made.contains(column)).collect();
+    let of_groups = staying.iter().copied().flat_map(owned).collect();
+    // Without a key, no rows at all would be one group.
+    if staying.is_empty() || !are_fewer(&chain, of_groups, of_calls)? {
+        return Ok(None);
+    }
     let (above, below): (Vec<_>, Vec<_>) = std::mem::take(&mut chain.steps)
         .into_iter()
         .enumerate()
         .partition(|(index, _)| moved.contains(index));
     let [above, below] = [above, below].map(|steps| steps.into_iter().map(|(_, step)| step));
-    let above: Vec<Step> = above.collect();
-    let made: HashSet<Column> = above.iter().flat_map(Step::makes).collect();
-    let is_moved = |expr: &Expr| !owned(expr).is_disjoint(&made);
 
     let columns = std::iter::zip(chain.columns, names(schema));
     let (columns, kept): (Vec<Expr>, Vec<_>) = columns.filter(|(expr, _)| !is_moved(expr)).unzip();
@@ -45,7 +56,6 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
     // What the columns of the input are called above the groups.
     let made = lower.schema.columns();
     let (of_groups, of_aggregates) = made.split_at(count);
-    let staying = keys.iter().filter(|key| !is_moved(key));
     let renamed: HashMap<&Expr, &Column> = std::iter::zip(staying, of_groups).collect();
     let above_groups = |expr: &Expr| {
         let moved = expr.clone().transform_up(|part| match renamed.get(&part) {
@@ -54,7 +64,7 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
         });
         moved.map(|moved| moved.data)
     };
-    let steps = above.iter().map(|step| step.rewritten(above_groups));
+    let steps = above.map(|step| step.rewritten(above_groups));
     let steps = steps.collect::<Result<Vec<_>>>()?;
     let mut staying = of_groups.iter();
     let columns = keys.iter().map(|key| match is_moved(key) {
@@ -126,6 +136,62 @@ fn decided_by_keys(
     let made = made_by(&moved);
     let is_read = keys.iter().any(|key| !owned(key).is_disjoint(&made));
     Ok(is_read.then_some(moved))
+}
+
+/// Whether there are no more groups of such keys than rows that calls read these columns of: a join
+/// that repeats the rows of a side has no key of its other side.
+pub(super) fn are_fewer(
+    chain: &Chain,
+    mut keys: HashSet<Column>,
+    mut calls: HashSet<Column>,
+) -> Result<bool> {
+    for read in [&mut keys, &mut calls] {
+        let needed = chain.needed(read.clone());
+        read.extend(needed.iter().flat_map(|step| chain.steps[*step].reads()));
+    }
+    let join = match &chain.base {
+        LogicalPlan::Join(join) => join,
+        LogicalPlan::Unnest(_) => return Ok(false),
+        _ => return Ok(true),
+    };
+    let of = |side: &LogicalPlan, columns: &HashSet<Column>| -> HashSet<Column> {
+        let has = |column: &&Column| side.schema().maybe_index_of_column(column).is_some();
+        columns.iter().filter(has).cloned().collect()
+    };
+    let (left, right) = (of(&join.left, &calls), of(&join.right, &calls));
+    let (is_left, calls) = match (left.is_empty(), right.is_empty()) {
+        (false, true) => (true, left),
+        (true, false) => (false, right),
+        (true, true) => return Ok(true),
+        (false, false) => return Ok(false),
+    };
+    let (side, other) = match is_left {
+        true => (&join.left, &join.right),
+        false => (&join.right, &join.left),
+    };
+    // What a key of the join equals on the other side is as good as the key itself.
+    let (mut own_keys, other_keys) = (of(side, &keys), of(other, &keys));
+    let missing = other_keys.into_iter().filter(|key| {
+        let key = Expr::Column(key.clone());
+        let equal = join.on.iter().find_map(|(left, right)| match is_left {
+            true => (*right == key).then_some(left),
+            false => (*left == key).then_some(right),
+        });
+        let equal = equal.filter(|_| join.join_type == JoinType::Inner);
+        own_keys.extend(equal.iter().copied().flat_map(owned));
+        equal.is_none()
+    });
+    if missing.count() > 0 && !joins_once(join, is_left) {
+        return Ok(false);
+    }
+    let lower = Chain::of(side)?;
+    let over_base = |columns: HashSet<Column>| -> Result<HashSet<Column>> {
+        let exprs = columns.into_iter().map(Expr::Column);
+        let exprs = exprs.map(|column| lower.over_base(&column, side.schema()));
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        Ok(exprs.iter().flat_map(owned).collect())
+    };
+    are_fewer(&lower, over_base(own_keys)?, over_base(calls)?)
 }
 
 /// Whether the expressions read nothing but keys and decided columns.

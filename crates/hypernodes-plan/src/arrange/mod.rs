@@ -3,6 +3,7 @@
 //! Everything here works on [`Chain`](chain::Chain)s: a run of projections, aliases, filters
 //! and calls on a base, read as a list of steps over the base's columns.
 //!
+//! - [`unsort`]: a sort whose order nobody sees goes, with the calls that it alone reads;
 //! - [`inner`]: outer joins whose padded rows are dropped above are inner ones;
 //! - [`lift`], [`lift_first`], [`lift_groups`], [`lift_join`] and [`lift_unnest`]: calls that an
 //!   operator does not need move above it, if it, or what follows, leaves fewer rows;
@@ -23,6 +24,7 @@ mod matched;
 mod narrow;
 mod schedule;
 mod sides;
+mod unsort;
 
 pub(crate) use chain::{constants, with_names_apart};
 pub(crate) use sides::marked;
@@ -57,6 +59,7 @@ pub(crate) fn arrange(
         let before = plan.clone();
         plan = stock.optimize(plan, config, |_, _| {})?;
         plan = plan.transform_up_with_subqueries(without_repeats)?.data;
+        plan = unsort::unsort(plan)?.data;
         plan = inner::make_inner(plan)?.data;
         plan = plan
             .transform_up_with_subqueries(|plan| lift::lift(plan, config))?

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Column, DFSchema, Result};
 use datafusion_expr::utils::split_conjunction;
-use datafusion_expr::{Expr, LogicalPlan, when};
+use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, owned};
-use crate::extract::{Demand, any_of, demands_of, demands_of_predicate, made_name, replace};
+use crate::extract::{
+    Demand, any_of, completed_by, demands_of, demands_of_predicate, made_name, replace,
+};
 use crate::total::is_total;
 
 /// Gives a guard to each call below a projection or an aggregate that has none, if all who read
@@ -111,8 +113,7 @@ fn completed(
         let either = std::iter::zip(made, names).map(|(one, other)| {
             let other = Expr::Column(Column::new_unqualified(other));
             let one = Expr::Column(one);
-            let either = when(had.clone().is_true(), one.clone()).otherwise(other)?;
-            Ok((one, either))
+            Ok((one.clone(), completed_by(&had, one, other)?))
         });
         let either = either.collect::<Result<Vec<_>>>()?;
         let above = chain.steps.split_off(filter + 1);
@@ -148,8 +149,12 @@ fn joined(chain: &mut Chain) -> Result<bool> {
                 continue;
             }
             let made = std::iter::zip(chain.steps[upper].makes(), chain.steps[lower].makes());
-            let made = made.map(|(rest, first)| (Expr::Column(rest), Expr::Column(first)));
-            let made: Vec<(Expr, Expr)> = made.collect();
+            let made = made.map(|(rest, first)| {
+                let (rest, first) = (Expr::Column(rest), Expr::Column(first));
+                let either = completed_by(had, first.clone(), rest.clone())?;
+                Ok([(either, first.clone()), (rest, first)])
+            });
+            let made = made.collect::<Result<Vec<_>>>()?.concat();
             chain.steps.remove(upper);
             if let Step::Call(first) = &mut chain.steps[lower] {
                 first.guard = None;

@@ -72,10 +72,12 @@ fn order(chain: &Chain) -> Vec<usize> {
     order
 }
 
-/// What it takes to make these steps.
+/// What it takes to make these steps for a row; what is the same for all rows is free.
 pub(super) fn price<'a>(chain: &Chain, calls: impl IntoIterator<Item = &'a usize>) -> Price {
+    let constants = chain.constants();
     let calls = calls
         .into_iter()
+        .filter(|index| !constants.contains(index))
         .filter_map(|index| match &chain.steps[*index] {
             Step::Call(call) => call.udf(),
             Step::Filter(_) => None,

@@ -179,8 +179,7 @@ impl Extracted {
                 continue;
             };
             let (one, other) = (old.column.clone(), new.column);
-            let mut either = when(had.clone().is_true(), Expr::Column(one));
-            let either = either.otherwise(Expr::Column(other))?;
+            let either = completed_by(&had, Expr::Column(one), Expr::Column(other))?;
             columns.push(either.alias(&name));
             let column = Column::new_unqualified(name);
             let old_column = std::mem::replace(&mut old.column, column.clone());
@@ -278,6 +277,11 @@ fn is_subquery(part: &Expr) -> bool {
         part,
         Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)
     )
+}
+
+/// What was made where `had` is true, and what was made for the other rows.
+pub(crate) fn completed_by(had: &Expr, one: Expr, other: Expr) -> Result<Expr> {
+    when(had.clone().is_true(), one).otherwise(other)
 }
 
 /// Calls as they are written, and what stands for each.

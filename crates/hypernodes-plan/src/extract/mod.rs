@@ -12,7 +12,7 @@ mod rule;
 mod unique;
 
 pub(crate) use demand::{Demand, any_of, demands_of, demands_of_predicate, is_repeatable};
-pub(crate) use extracted::{has_subquery, replace};
+pub(crate) use extracted::{completed_by, has_subquery, replace};
 pub(crate) use unique::made_name;
 
 pub use rule::ExtractNodes;

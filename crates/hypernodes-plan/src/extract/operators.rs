@@ -15,7 +15,7 @@ use hypernodes_graph::{Error, ErrorKind};
 use super::demand::{demands_of_predicate, is_call};
 use super::extracted::{Extracted, Known, Query, replace, restore};
 use super::join::extract_join;
-use super::unique::made_name;
+use super::unique::{is_made, made_name};
 use crate::error::to_datafusion;
 use crate::node_map::NodeMap;
 use crate::order::by_cost;
@@ -196,20 +196,20 @@ impl Passed<'_, '_> {
         found.map(|(_, to)| to.clone())
     }
 
-    /// The column's name above; it is passed on, hidden, if it was not.
+    /// The column's name above; it is passed on, hidden, if it was not, under a name that no other
+    /// side of a join has.
     fn carry(&mut self, column: &Column) -> Column {
         if let Some(known) = self.find(column) {
             return known;
         }
-        let is_taken = |expr: &Expr| expr.qualified_name().1 == column.name;
         let hidden = Expr::Column(column.clone());
-        let carried = if self.exprs.iter().any(is_taken) {
+        let carried = if is_made(column) {
+            self.exprs.push(hidden);
+            column.clone()
+        } else {
             let name = made_name(self.query.config);
             self.exprs.push(hidden.alias(&name));
             Column::new_unqualified(name)
-        } else {
-            self.exprs.push(hidden);
-            column.clone()
         };
         self.columns.push((column.clone(), carried.clone()));
         carried

@@ -18,6 +18,13 @@ pub(crate) fn made_name(config: &dyn OptimizerConfig) -> String {
     config.alias_generator().next(MADE)
 }
 
+/// Whether a column has such a name.
+pub(super) fn is_made(column: &Column) -> bool {
+    let number = column.name.strip_prefix(MADE);
+    let number = number.and_then(|number| number.strip_prefix('_'));
+    column.relation.is_none() && number.is_some_and(|number| number.parse::<usize>().is_ok())
+}
+
 /// Gives a new name to what a call makes under the name of another, and to whoever reads it the old
 /// one: a plan that was optimised on its own may be part of this one, more than once.
 ///

@@ -1,7 +1,7 @@
 //! Joins and predicates that leave some rows of a side, and those several times: a call is made
 //! once for each.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use super::cases::{Case, case, none, over, some};
@@ -776,6 +776,83 @@ pub(super) fn shared() -> Vec<Case> {
         case(
             "select distinct z % 5, f(z % 5) from t where f(z % 5) > 3",
             |d| none().f(d.n()),
+        ),
+        // A constant column as a key.
+        case(
+            "select e.x, o.a from (select 1 c0, x, f(x) a from t) o join s e on e.z = o.c0 where o.a > e.y",
+            |d| none().f(d.n()),
+        ),
+        case(
+            "select e.z, o.a from (select 1 c0, x, f(x) a from t) o join (select z, x from s order by x limit 10) e on e.z = o.c0 and e.x = o.x",
+            |_| none().f(1),
+        ),
+        case(
+            "select e.x, o.a from s e left join (select 1 c0, x, f(x) a from t) o on e.z = o.c0 and o.a > e.x",
+            |d| none().f(d.n()),
+        ),
+        // Calls of constants are free for the rows.
+        case(
+            "select x from t where x in (g(5), g(6)) and f(y) > 5",
+            |_| none().f(2).g_within(2..=9),
+        ),
+        case(
+            "select x from v2 where a in (select x from t order by f(y))",
+            |d| none().f(d.n()),
+        ),
+        // A branch by the other side, and a call of the call above.
+        case(
+            "select l.x, m(g(l.y)) from t l join t q on q.z = l.z where q.y between {10} and g(l.y)",
+            |d| {
+                let mut least: HashMap<i64, i64> = HashMap::new();
+                for q in d.t.iter().filter(|q| q.y >= d.percent(10)) {
+                    let known = least.entry(q.z).or_insert(q.y);
+                    *known = q.y.min(*known);
+                }
+                let joined = |l: &Row| least.get(&l.z).copied();
+                none()
+                    .g(d.t(|l| joined(l).is_some()))
+                    .m(d.t(|l| joined(l).is_some_and(|y| y <= g(l.y))))
+            },
+        ),
+        // A group by what is the same for all rows.
+        case(
+            "select m(q.x), count(*) from (select 3 x, y from s) q where q.y > {200} group by m(q.x)",
+            |_| none(),
+        ),
+        case(
+            "select distinct g(q.x) from (select 3 x, y, f(y) a from s) q where q.a > 2",
+            |d| none().f(d.k()).g_within(1..=8),
+        ),
+        // More groups than rows that are called for.
+        case(
+            "select distinct s.x, v.y, v.b from s join v on s.x % 5 = v.y % 5 and s.x < 20",
+            |d| none().g(d.n()),
+        ),
+        case(
+            "select s.x, v.y, v.b, count(*) from s left join v on s.x % 5 = v.y % 5 and s.x < 20 group by 1, 2, 3",
+            |d| none().g(d.n()),
+        ),
+        case(
+            "select distinct on (s.x, v.y) s.x, v.y, v.b from s join v on s.x % 5 = v.y % 5 and s.x < 20 order by s.x, v.y",
+            |d| none().g(d.n()),
+        ),
+        case(
+            "select v.y, v.b, count(*) from s join v on s.x % 5 = v.y % 5 and s.x < 20 group by v.y, v.b",
+            |d| none().g(d.n()),
+        ),
+        // A view beside itself.
+        case(
+            "select * from (select x x2, coalesce(b, 1) b2 from pv) join pv on x2 = z",
+            |d| {
+                let zs = d.distinct(|t| t.z);
+                let sides = d.t(|t| zs.contains(&t.x)) + d.n();
+                let called = d.t(|t| zs.contains(&t.x) && some(t.x)) + d.t(|t| some(t.x));
+                none().f(sides).g(called).m(d.n())
+            },
+        ),
+        case(
+            "select distinct on (s.x) s.x, f(t.y) from t join s on t.z = s.x order by s.x, t.y",
+            |d| none().f(d.s_of_t(|t, s| t.z == s.x)),
         ),
     ]
 }

@@ -2,7 +2,11 @@
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::common::JoinType;
+use datafusion::functions_aggregate::min_max::max_udaf;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, WindowFunctionDefinition};
 use datafusion::prelude::{SessionContext, col, lit};
 use hypernodes::prelude::*;
 
@@ -187,6 +191,51 @@ async fn calls_below_the_items_of_a_frames_list_wait_for_the_limit() {
     let rows = frame.collect().await.expect("rows");
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 5);
     assert_eq!(bench.calls.take(), [5, 5, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_sort_whose_order_nobody_sees_calls_nothing() {
+    let bench = bench().await;
+    let udf = bench.context.udf("f").expect("the node");
+    let frame = bench.context.table("t").await.expect("the table");
+    let sorted = frame
+        .sort(vec![udf.call(vec![col("x")]).sort(true, true)])
+        .expect("a plan");
+    let count = sorted.clone().count().await.expect("a count");
+    assert_eq!((count, bench.calls.take()), (200, [0; 4]));
+    let again = sorted.clone().sort(vec![col("y").sort(true, true)]);
+    let again = again.and_then(|frame| frame.limit(0, Some(3)));
+    again.expect("a plan").collect().await.expect("rows");
+    assert_eq!(bench.calls.take(), [0; 4]);
+    sorted.collect().await.expect("rows");
+    assert_eq!(bench.calls.take(), [200, 0, 0, 0]);
+}
+
+/// DataFusion counts on the sort for one partition, and then takes it away.
+#[tokio::test]
+async fn rows_that_share_a_call_come_together_above_a_sort_that_is_dropped() {
+    let bench = bench().await;
+    let udf = bench.context.udf("f").expect("the node");
+    let sides = ["SELECT * FROM t l", "SELECT y AS key, z % 5 AS part FROM s"];
+    let [rows, other] = sides.map(|side| bench.context.sql(side));
+    let (rows, other) = (rows.await.expect("a side"), other.await.expect("a side"));
+    let max = WindowFunctionDefinition::AggregateUDF(max_udaf());
+    let max = Expr::from(WindowFunction::new(max, vec![col("e")]));
+    let widest = max.partition_by(vec![col("x")]).build();
+    let frame = rows
+        .join_on(
+            other,
+            JoinType::Inner,
+            [(col("z") % lit(5)).eq(col("part"))],
+        )
+        .and_then(|frame| frame.sort(vec![col("y").sort(true, true)]))
+        .and_then(|frame| frame.select(vec![col("x"), udf.call(vec![col("key")]).alias("e")]))
+        .and_then(|frame| frame.window(vec![widest.expect("a window")]))
+        .and_then(|frame| frame.sort(vec![col("x").sort(true, true)]))
+        .expect("a plan");
+    let rows = frame.collect().await.expect("rows");
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 800);
+    assert_eq!(bench.calls.take(), [20, 0, 0, 0]);
 }
 
 /// A plan that was optimised once, and is then part of another query.
