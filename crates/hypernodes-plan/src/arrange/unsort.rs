@@ -1,11 +1,13 @@
-//! Sorts whose order nobody sees are dropped, and with them the calls that only they read.
+//! Sorts sort no more than is needed: those whose order nobody sees are dropped, and with them the
+//! calls that only they read; the others stand above predicates.
 
 use std::sync::Arc;
 
 use datafusion_common::Result;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_expr::{Distinct, JoinType, LogicalPlan};
+use datafusion_expr::{Distinct, JoinType, LogicalPlan, Sort};
 
+use super::chain::{Chain, Step, stack};
 use crate::node_map::NodeMap;
 
 /// Drops each `Sort` without a limit below an operator that forgets the order of its input, as
@@ -21,10 +23,41 @@ fn below(plan: LogicalPlan, is_seen: bool) -> Result<Transformed<LogicalPlan>> {
             Ok(Transformed::yes(input.data))
         }
         plan => {
+            if let Some(sorted) = above_filters(&plan)? {
+                return Ok(Transformed::yes(below(sorted, is_seen)?.data));
+            }
             let seen = seen_below(&plan, is_seen);
             let mut inputs = seen.into_iter();
             plan.map_children(|input| below(input, inputs.next().unwrap_or(true)))
         }
+    }
+}
+
+/// The sort below predicates, above them: DataFusion takes an order that it is asked for above as
+/// settled by the sort, and spreads the rows that a filter above it reads.
+fn above_filters(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    if !matches!(plan, LogicalPlan::Projection(_) | LogicalPlan::Filter(_)) {
+        return Ok(None);
+    }
+    let mut chain = Chain::of(plan)?;
+    let is_pure = |step: &Step| match step {
+        Step::Call(call) => call.is_repeatable(),
+        Step::Filter(_) => true,
+    };
+    if !chain.steps.iter().any(Step::is_filter) || !chain.steps.iter().all(is_pure) {
+        return Ok(None);
+    }
+    match &mut chain.base {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+            let steps = std::mem::take(&mut chain.steps);
+            let input = stack(LogicalPlan::clone(&sort.input), steps)?;
+            let base = LogicalPlan::Sort(Sort {
+                input: Arc::new(input),
+                ..sort.clone()
+            });
+            chain.on(base, plan.schema()).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Statements other than SELECT, plans that are not SQL, and what a plan looks like.
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::common::JoinType;
 use datafusion::functions_aggregate::min_max::max_udaf;
@@ -10,7 +11,7 @@ use datafusion::logical_expr::{Expr, ExprFunctionExt, WindowFunctionDefinition};
 use datafusion::prelude::{SessionContext, col, lit};
 use hypernodes::prelude::*;
 
-use super::fixture::{Calls, Data, Setting, f, ours, parquet, plain};
+use super::fixture::{Calls, Data, Setting, f, g, ours, parquet, plain};
 
 const SETTING: Setting = Setting {
     batch_size: 64,
@@ -209,6 +210,34 @@ async fn a_sort_whose_order_nobody_sees_calls_nothing() {
     assert_eq!(bench.calls.take(), [0; 4]);
     sorted.collect().await.expect("rows");
     assert_eq!(bench.calls.take(), [200, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_filter_by_a_call_keeps_the_order_of_a_sorted_frame() {
+    let bench = bench().await;
+    let call = |name: &str, arg: &str| {
+        let udf = bench.context.udf(name).expect("the node");
+        udf.call(vec![col(arg)])
+    };
+    let frame = bench.context.table("t").await.expect("the table");
+    let keys = vec![call("f", "x").sort(false, false), col("y").sort(true, true)];
+    let frame = frame
+        .sort(keys)
+        .and_then(|frame| frame.filter(call("g", "y").gt(lit(20))))
+        .expect("a plan");
+    let rows = frame.collect().await.expect("rows");
+    let passing = |y: i64| g(y) > 20;
+    let wanted = bench.data.t.iter().filter(|row| passing(row.y));
+    let mut wanted: Vec<(i64, i64)> = wanted.map(|row| (row.x, row.y)).collect();
+    wanted.sort_by_key(|(x, y)| (f(*x).is_none(), std::cmp::Reverse(f(*x)), *y));
+    assert_eq!(bench.calls.take(), [wanted.len(), 200, 0, 0]);
+    let columns = |name: &str| -> Vec<i64> {
+        let arrays = rows.iter().filter_map(|batch| batch.column_by_name(name));
+        let values = arrays.map(|array| array.as_primitive::<Int64Type>().values().to_vec());
+        values.flatten().collect()
+    };
+    let found = std::iter::zip(columns("x"), columns("y")).collect::<Vec<_>>();
+    assert_eq!(found, wanted);
 }
 
 /// DataFusion counts on the sort for one partition, and then takes it away.
