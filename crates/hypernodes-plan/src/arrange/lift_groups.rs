@@ -1,13 +1,14 @@
 //! Calls that group keys need, and other keys decide, move above the groups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, JoinType, Result};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 
 use super::chain::{Chain, Step, named, names, owned, stack};
+use crate::extract::replace;
 use crate::join::joins_once;
 
 /// Of `GROUP BY z, f(z)`, makes the call for each group of z: it is the same for all of its rows.
@@ -56,14 +57,10 @@ pub(super) fn lift_groups(aggregate: &Aggregate) -> Result<Option<LogicalPlan>> 
     // What the columns of the input are called above the groups.
     let made = lower.schema.columns();
     let (of_groups, of_aggregates) = made.split_at(count);
-    let renamed: HashMap<&Expr, &Column> = std::iter::zip(staying, of_groups).collect();
-    let above_groups = |expr: &Expr| {
-        let moved = expr.clone().transform_up(|part| match renamed.get(&part) {
-            Some(column) => Ok(Transformed::yes(Expr::Column((*column).clone()))),
-            None => Ok(Transformed::no(part)),
-        });
-        moved.map(|moved| moved.data)
-    };
+    let renamed = std::iter::zip(staying, of_groups);
+    let renamed = renamed.map(|(key, column)| (key.clone(), Expr::Column(column.clone())));
+    let renamed = renamed.collect();
+    let above_groups = |expr: &Expr| replace(expr.clone(), &renamed);
     let steps = above.map(|step| step.rewritten(above_groups));
     let steps = steps.collect::<Result<Vec<_>>>()?;
     let mut staying = of_groups.iter();

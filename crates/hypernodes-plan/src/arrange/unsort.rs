@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion_common::Result;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_expr::{Distinct, JoinType, LogicalPlan, Sort};
+use datafusion_expr::{Distinct, Expr, LogicalPlan, Sort};
 
 use super::chain::{Chain, Step, stack};
 use crate::node_map::NodeMap;
@@ -70,19 +70,26 @@ fn seen_below(plan: &LogicalPlan, is_seen: bool) -> Vec<bool> {
         | LogicalPlan::Unnest(_) => vec![is_seen],
         LogicalPlan::Sort(_)
         | LogicalPlan::Aggregate(_)
-        | LogicalPlan::Distinct(Distinct::All(_)) => vec![false],
-        LogicalPlan::Union(union) => vec![is_seen; union.inputs.len()],
-        LogicalPlan::Join(join) => match join.join_type {
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => vec![is_seen, false],
-            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
-                vec![false, is_seen]
-            }
-            _ => vec![is_seen, is_seen],
-        },
+        | LogicalPlan::Distinct(Distinct::All(_))
+        | LogicalPlan::Repartition(_) => vec![false],
+        LogicalPlan::Union(union) => vec![false; union.inputs.len()],
+        LogicalPlan::Join(_) => vec![false, false],
+        LogicalPlan::Window(window) => vec![!window.window_expr.iter().all(is_sorted)],
         other => match NodeMap::of(other) {
             // What a node makes that is not pure may depend on the rows before.
             Some(map) => vec![is_seen || !map.calls().iter().all(|call| call.is_repeatable())],
             None => Vec::new(),
         },
+    }
+}
+
+/// Whether a window sorts the rows itself.
+fn is_sorted(window: &Expr) -> bool {
+    match window {
+        Expr::Alias(alias) => is_sorted(&alias.expr),
+        Expr::WindowFunction(function) => {
+            !function.params.partition_by.is_empty() || !function.params.order_by.is_empty()
+        }
+        _ => false,
     }
 }

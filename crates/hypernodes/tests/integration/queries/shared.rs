@@ -854,5 +854,14 @@ pub(super) fn shared() -> Vec<Case> {
             "select distinct on (s.x) s.x, f(t.y) from t join s on t.z = s.x order by s.x, t.y",
             |d| none().f(d.s_of_t(|t, s| t.z == s.x)),
         ),
+        // Keys of which one is part of another.
+        case(
+            "select y, y * b, m(y * b), count(*) from v where b > 5 group by y, y * b, m(y * b)",
+            |d| none().g(d.n()).m(d.t(|t| g(t.y) > 5)),
+        ),
+        case(
+            "select distinct x, y, w, f(y + 1) from (select t.y x, t.x y, t.y + 1 w from t) t",
+            |d| none().f(d.n()),
+        ),
     ]
 }

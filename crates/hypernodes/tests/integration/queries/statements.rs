@@ -4,11 +4,9 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::common::JoinType;
-use datafusion::functions_aggregate::min_max::max_udaf;
-use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::registry::FunctionRegistry;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, WindowFunctionDefinition};
-use datafusion::prelude::{SessionContext, col, lit};
+use datafusion::prelude::{DataFrame, SessionContext, col, lit};
+use hypernodes::Declared;
 use hypernodes::prelude::*;
 
 use super::fixture::{Calls, Data, Setting, f, g, ours, parquet, plain};
@@ -208,6 +206,10 @@ async fn a_sort_whose_order_nobody_sees_calls_nothing() {
     let again = again.and_then(|frame| frame.limit(0, Some(3)));
     again.expect("a plan").collect().await.expect("rows");
     assert_eq!(bench.calls.take(), [0; 4]);
+    let other = bench.context.table("t").await.expect("the table");
+    let all = sorted.clone().union(other).and_then(DataFrame::distinct);
+    let count = all.expect("a plan").count().await.expect("a count");
+    assert_eq!((count, bench.calls.take()), (200, [0; 4]));
     sorted.collect().await.expect("rows");
     assert_eq!(bench.calls.take(), [200, 0, 0, 0]);
 }
@@ -240,17 +242,25 @@ async fn a_filter_by_a_call_keeps_the_order_of_a_sorted_frame() {
     assert_eq!(found, wanted);
 }
 
-/// DataFusion counts on the sort for one partition, and then takes it away.
+/// DataFusion counts on the sort for one partition, and then takes it away for the one above.
 #[tokio::test]
 async fn rows_that_share_a_call_come_together_above_a_sort_that_is_dropped() {
     let bench = bench().await;
-    let udf = bench.context.udf("f").expect("the node");
+    // Which may see the order, so that the sort is not ours to drop.
+    let declared = Declared {
+        pure: false,
+        ..Declared::default()
+    };
+    let watch = Node::map("watch", ["x"], |x: i64| x).with_declared(declared);
+    let registered = bench.context.register_nodes([watch]);
+    registered.expect("a free name");
+    let call = |name: &str, arg: &str| {
+        let udf = bench.context.udf(name).expect("the node");
+        udf.call(vec![col(arg)])
+    };
     let sides = ["SELECT * FROM t l", "SELECT y AS key, z % 5 AS part FROM s"];
     let [rows, other] = sides.map(|side| bench.context.sql(side));
     let (rows, other) = (rows.await.expect("a side"), other.await.expect("a side"));
-    let max = WindowFunctionDefinition::AggregateUDF(max_udaf());
-    let max = Expr::from(WindowFunction::new(max, vec![col("e")]));
-    let widest = max.partition_by(vec![col("x")]).build();
     let frame = rows
         .join_on(
             other,
@@ -258,12 +268,13 @@ async fn rows_that_share_a_call_come_together_above_a_sort_that_is_dropped() {
             [(col("z") % lit(5)).eq(col("part"))],
         )
         .and_then(|frame| frame.sort(vec![col("y").sort(true, true)]))
-        .and_then(|frame| frame.select(vec![col("x"), udf.call(vec![col("key")]).alias("e")]))
-        .and_then(|frame| frame.window(vec![widest.expect("a window")]))
-        .and_then(|frame| frame.sort(vec![col("x").sort(true, true)]))
+        .and_then(|frame| frame.with_column("watched", call("watch", "x")))
+        .and_then(|frame| frame.select(vec![col("watched"), call("f", "key").alias("e")]))
+        .and_then(DataFrame::distinct)
+        .and_then(|frame| frame.sort(vec![col("watched").sort(true, true)]))
         .expect("a plan");
     let rows = frame.collect().await.expect("rows");
-    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 800);
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 760);
     assert_eq!(bench.calls.take(), [20, 0, 0, 0]);
 }
 
