@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{Column, DFSchema, Result, TableReference, internal_datafusion_err};
 use datafusion_expr::utils::{split_conjunction, split_conjunction_owned};
-use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection};
+use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection, SubqueryAlias};
 
 use crate::names::has_unique_names;
 use crate::node_map::{MappedCall, MappedOutput, NodeMap};
@@ -386,19 +386,46 @@ pub(super) fn stack(
 }
 
 /// A projection that gives `columns` the names that `schema` has.
+///
+/// DataFusion's `OptimizeProjections` drops an alias of an expression's own name together with its
+/// qualifier, so that a qualifier of all columns is an alias of the whole then.
 pub(super) fn named<'a>(
     plan: LogicalPlan,
     columns: impl IntoIterator<Item = Expr>,
     schema: impl IntoIterator<Item = (Option<&'a TableReference>, &'a str)>,
 ) -> Result<LogicalPlan> {
-    let exprs = std::iter::zip(columns, schema).map(|(expr, (qualifier, name))| match &expr {
-        Expr::Column(column) if column.relation.as_ref() == qualifier && column.name == name => {
-            expr
+    let columns: Vec<(Expr, _)> = std::iter::zip(columns, schema).collect();
+    let is_own = |(expr, (_, name)): &(Expr, (_, &str))| {
+        !matches!(expr, Expr::Column(_)) && expr.schema_name().to_string() == *name
+    };
+    let whole = match &columns[..] {
+        [(_, (Some(first), _)), rest @ ..]
+            if columns.iter().any(is_own)
+                && rest.iter().all(|(_, (other, _))| *other == Some(*first)) =>
+        {
+            Some((*first).clone())
         }
-        _ => expr.alias_qualified(qualifier.cloned(), name),
+        _ => None,
+    };
+    let exprs = columns.into_iter().map(|(expr, (qualifier, name))| {
+        let qualifier = qualifier.filter(|_| whole.is_none());
+        match &expr {
+            Expr::Column(column)
+                if column.relation.as_ref() == qualifier && column.name == name =>
+            {
+                expr
+            }
+            _ => expr.alias_qualified(qualifier.cloned(), name),
+        }
     });
     let projection = Projection::try_new(exprs.collect(), Arc::new(plan))?;
-    Ok(LogicalPlan::Projection(projection))
+    let projection = LogicalPlan::Projection(projection);
+    Ok(match whole {
+        Some(name) => {
+            LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(projection), name)?)
+        }
+        None => projection,
+    })
 }
 
 /// The names of a schema's fields.

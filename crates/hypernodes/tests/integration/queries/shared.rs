@@ -863,5 +863,17 @@ pub(super) fn shared() -> Vec<Case> {
             "select distinct x, y, w, f(y + 1) from (select t.y x, t.x y, t.y + 1 w from t) t",
             |d| none().f(d.n()),
         ),
+        // A constant in EXISTS and IN beside another term.
+        case(
+            "select x from t where exists (select 1 from s where g(x) > 4) or y > {50}",
+            |d| none().g(d.k()),
+        ),
+        case(
+            "select x from t where x not in (select 2 from s where g(x) > 4) or y > {50}",
+            |d| {
+                let is_asked = d.t.iter().any(|t| t.x == 2 && t.y <= d.percent(50));
+                none().g(if is_asked { d.k() } else { 0 })
+            },
+        ),
     ]
 }
