@@ -85,6 +85,12 @@ pub(super) fn owned(expr: &Expr) -> HashSet<Column> {
     expr.column_refs().into_iter().cloned().collect()
 }
 
+/// Those of the columns that a plan has.
+pub(super) fn of_side(side: &LogicalPlan, columns: &HashSet<Column>) -> HashSet<Column> {
+    let has = |column: &&Column| side.schema().maybe_index_of_column(column).is_some();
+    columns.iter().filter(has).cloned().collect()
+}
+
 /// Whether steps may be moved across the expression: it gives the same wherever it stands.
 fn is_movable(expr: &Expr) -> bool {
     !expr.is_volatile() && !expr.contains_outer()
@@ -223,6 +229,25 @@ impl Chain {
             }
         }
         needed
+    }
+
+    /// The columns, and what the steps read that they need.
+    pub(super) fn with_needed(&self, mut columns: HashSet<Column>) -> HashSet<Column> {
+        let needed = self.needed(columns.clone());
+        columns.extend(needed.iter().flat_map(|step| self.steps[*step].reads()));
+        columns
+    }
+
+    /// What columns of the chain's plan, whose schema this is, read of the base and of calls.
+    pub(super) fn read_by(
+        &self,
+        columns: HashSet<Column>,
+        schema: &DFSchema,
+    ) -> Result<HashSet<Column>> {
+        let exprs = columns.into_iter().map(Expr::Column);
+        let exprs = exprs.map(|column| self.over_base(&column, schema));
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        Ok(exprs.iter().flat_map(owned).collect())
     }
 
     /// The calls whose arguments are the same for all rows: they read nothing but what such calls

@@ -7,7 +7,7 @@ use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, JoinType, Result};
 use datafusion_expr::{Aggregate, Expr, LogicalPlan};
 
-use super::chain::{Chain, Step, named, names, owned, stack};
+use super::chain::{Chain, Step, named, names, of_side, owned, stack};
 use crate::extract::replace;
 use crate::join::joins_once;
 
@@ -139,23 +139,16 @@ fn decided_by_keys(
 /// that repeats the rows of a side has no key of its other side.
 pub(super) fn are_fewer(
     chain: &Chain,
-    mut keys: HashSet<Column>,
-    mut calls: HashSet<Column>,
+    keys: HashSet<Column>,
+    calls: HashSet<Column>,
 ) -> Result<bool> {
-    for read in [&mut keys, &mut calls] {
-        let needed = chain.needed(read.clone());
-        read.extend(needed.iter().flat_map(|step| chain.steps[*step].reads()));
-    }
+    let (keys, calls) = (chain.with_needed(keys), chain.with_needed(calls));
     let join = match &chain.base {
         LogicalPlan::Join(join) => join,
         LogicalPlan::Unnest(_) => return Ok(false),
         _ => return Ok(true),
     };
-    let of = |side: &LogicalPlan, columns: &HashSet<Column>| -> HashSet<Column> {
-        let has = |column: &&Column| side.schema().maybe_index_of_column(column).is_some();
-        columns.iter().filter(has).cloned().collect()
-    };
-    let (left, right) = (of(&join.left, &calls), of(&join.right, &calls));
+    let (left, right) = (of_side(&join.left, &calls), of_side(&join.right, &calls));
     let (is_left, calls) = match (left.is_empty(), right.is_empty()) {
         (false, true) => (true, left),
         (true, false) => (false, right),
@@ -167,7 +160,7 @@ pub(super) fn are_fewer(
         false => (&join.right, &join.left),
     };
     // What a key of the join equals on the other side is as good as the key itself.
-    let (mut own_keys, other_keys) = (of(side, &keys), of(other, &keys));
+    let (mut own_keys, other_keys) = (of_side(side, &keys), of_side(other, &keys));
     let missing = other_keys.into_iter().filter(|key| {
         let key = Expr::Column(key.clone());
         let equal = join.on.iter().find_map(|(left, right)| match is_left {
@@ -182,13 +175,8 @@ pub(super) fn are_fewer(
         return Ok(false);
     }
     let lower = Chain::of(side)?;
-    let over_base = |columns: HashSet<Column>| -> Result<HashSet<Column>> {
-        let exprs = columns.into_iter().map(Expr::Column);
-        let exprs = exprs.map(|column| lower.over_base(&column, side.schema()));
-        let exprs = exprs.collect::<Result<Vec<_>>>()?;
-        Ok(exprs.iter().flat_map(owned).collect())
-    };
-    are_fewer(&lower, over_base(own_keys)?, over_base(calls)?)
+    let [keys, calls] = [own_keys, calls].map(|columns| lower.read_by(columns, side.schema()));
+    are_fewer(&lower, keys?, calls?)
 }
 
 /// Whether the expressions read nothing but keys and decided columns.

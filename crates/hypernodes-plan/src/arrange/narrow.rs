@@ -9,7 +9,7 @@ use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
-use super::chain::{Chain, Step, owned};
+use super::chain::{Chain, Step, of_side, owned};
 use crate::extract::{
     Demand, any_of, completed_by, demands_of, demands_of_predicate, made_name, replace,
 };
@@ -172,29 +172,22 @@ fn joined(chain: &mut Chain) -> Result<bool> {
 }
 
 /// Whether the columns of a chain are those of one row, of which no join makes several.
-fn is_of_one_row(chain: &Chain, mut read: HashSet<Column>) -> Result<bool> {
-    let needed = chain.needed(read.clone());
-    read.extend(needed.iter().flat_map(|step| chain.steps[*step].reads()));
+fn is_of_one_row(chain: &Chain, read: HashSet<Column>) -> Result<bool> {
+    let read = chain.with_needed(read);
     let join = match &chain.base {
         LogicalPlan::Join(join) => join,
         LogicalPlan::Unnest(_) => return Ok(false),
         _ => return Ok(true),
     };
-    let of = |side: &LogicalPlan| {
-        let has = |column: &&Column| side.schema().maybe_index_of_column(column).is_some();
-        read.iter().filter(has).cloned().collect::<Vec<_>>()
-    };
-    let (left, right) = (of(&join.left), of(&join.right));
-    let (side, columns) = match (&left[..], &right[..]) {
-        (columns, []) => (&join.left, columns),
-        ([], columns) => (&join.right, columns),
-        _ => return Ok(false),
+    let (left, right) = (of_side(&join.left, &read), of_side(&join.right, &read));
+    let (side, columns) = match (left.is_empty(), right.is_empty()) {
+        (_, true) => (&join.left, left),
+        (true, false) => (&join.right, right),
+        (false, false) => return Ok(false),
     };
     let lower = Chain::of(side)?;
-    let exprs = columns.iter().cloned().map(Expr::Column);
-    let exprs = exprs.map(|column| lower.over_base(&column, side.schema()));
-    let exprs = exprs.collect::<Result<Vec<_>>>()?;
-    is_of_one_row(&lower, exprs.iter().flat_map(owned).collect())
+    let read = lower.read_by(columns, side.schema())?;
+    is_of_one_row(&lower, read)
 }
 
 /// For which rows steps and other readers need these columns.
