@@ -18,8 +18,17 @@ use crate::{Error, ErrorKind, Pipeline, Result, hint};
 /// node without columns costs one call whatever the engine. Dropping the future stops the run. An
 /// engine decides when and where functions are called, and is *not* allowed to call one twice for
 /// a row.
+///
+/// What [`Pipeline::bound_item`] has is the same for each row and is not among the columns; an
+/// input that has neither is its default, and a pipeline of no inputs is given the number of rows
+/// alone. A row that is null in a parameter which is no `Option` is not called for and gives null.
 pub trait Engine: fmt::Debug + Send + Sync {
-    /// The outputs.
+    /// The outputs, of [`Pipeline::output_schema`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::NodeFailed`] and [`ErrorKind::NodePanicked`], with pipeline, node and row,
+    /// [`ErrorKind::SharedFailed`], or that the columns do not fit. There is no part of a result:
+    /// one row that fails fails the run.
     fn map<'a>(
         &'a self,
         pipeline: &'a Pipeline,
@@ -38,7 +47,25 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
     }
 }
 
-/// The outputs of a pipeline for some rows.
+/// The outputs of a pipeline for some rows: one column for each output, in the pipeline's order,
+/// and a row for each row given, in their order. After `run` there is one row.
+///
+/// ```
+/// use std::sync::Arc;
+/// use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+/// use hypernodes_graph::Outputs;
+///
+/// let words: ArrayRef = Arc::new(Int64Array::from(vec![Some(2), None]));
+/// let text: ArrayRef = Arc::new(StringArray::from(vec!["a b", "c"]));
+/// let outputs = Outputs::from(RecordBatch::try_from_iter([("words", words), ("text", text)])?);
+/// assert_eq!(outputs.get::<i64>("words")?, 2);
+/// assert_eq!(outputs.column::<Option<i64>>("words")?, [Some(2), None]);
+/// assert_eq!(outputs.column::<&str>("text")?, ["a b", "c"]);
+/// let rows = outputs.rows_as::<(Option<i64>, String)>()?;
+/// assert_eq!(rows[1], (None, "c".to_owned()));
+/// assert!(outputs.column::<i64>("words").is_err()); // a null, and no `Option`
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outputs(RecordBatch);
 
@@ -59,7 +86,8 @@ impl Outputs {
         self.0.num_rows()
     }
 
-    /// An output of every row; text and bytes may be borrowed.
+    /// An output of every row, in their order; text and bytes may be borrowed. It is read as it
+    /// was made: a column of Int32 as `i32`, not as `i64`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] if there is no such output, if it is of another type, or if
@@ -84,7 +112,8 @@ impl Outputs {
     }
 
     /// The rows as values of a struct that derives `Column`, whose fields are read from the
-    /// outputs of their names; or of a tuple, whose fields are all outputs in their order.
+    /// outputs of their names; or of a tuple, whose fields are all outputs in their order. An
+    /// output is read as a wider type too: one of Int32 as `i64`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] if an output is missing or of another type, or holds a null

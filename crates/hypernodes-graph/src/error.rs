@@ -41,6 +41,16 @@ pub enum ErrorKind {
 /// `Display` prints the message and the context, never the source: print the chain of
 /// [`source`](StdError::source) to see all. The user's own error is found by
 /// [`Error::user_error`].
+///
+/// ```
+/// use hypernodes_graph::{Error, ErrorKind};
+///
+/// let cause = std::fmt::Error;
+/// let error = Error::new(ErrorKind::NodeFailed, "it failed").with_source(cause).with_row(3);
+/// assert_eq!((error.kind(), error.row()), (ErrorKind::NodeFailed, Some(3)));
+/// assert_eq!(error.to_string(), "it failed (row: 3)");
+/// assert_eq!(error.user_error::<std::fmt::Error>(), Some(&cause));
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -119,14 +129,15 @@ impl Error {
         &self.0.message
     }
 
-    /// A fact about where it happened: `"pipeline"`, `"node"`, `"row"`, `"file"`, …
+    /// A fact about where it happened, as text: `"pipeline"`, `"node"`, `"row"`, of a nested
+    /// pipeline that is mapped `"item"`, and `"first row of the batch"`; `None` if it is not known.
     pub fn context(&self, key: &str) -> Option<&str> {
         let found = self.0.context.iter().find(|(name, _)| *name == key);
         found.map(|(_, value)| value.as_str())
     }
 
     /// The ordinal of the failing row in its node's input, counted from 0; in `map`, the
-    /// item's index.
+    /// item's index. `None` where no one row is to blame, as of a batch function or a query.
     pub fn row(&self) -> Option<u64> {
         self.context(ROW).and_then(|row| row.parse().ok())
     }
@@ -137,7 +148,8 @@ impl Error {
         row.and_then(|row| row.parse().ok())
     }
 
-    /// The first error of type `E` in the chain of sources: the user's own error as it was.
+    /// The first error of type `E` in the chain of sources: the user's own error as it was;
+    /// `None` if there is none.
     pub fn user_error<E: StdError + 'static>(&self) -> Option<&E> {
         std::iter::successors(self.source(), |error| (*error).source())
             .find_map(|error| error.downcast_ref::<E>())

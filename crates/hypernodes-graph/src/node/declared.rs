@@ -3,14 +3,15 @@
 /// What a query's planner may rely on; nothing needs to be said to be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Declared {
-    /// Whether equal arguments give equal results, so that calls may be merged. One that is
-    /// not is called once per row for each place that names it.
+    /// Whether equal arguments give equal results, so that calls may be merged; `true` if not
+    /// said. One that is not is called once per row for each place that names it.
     pub pure: bool,
-    /// What a call costs, beside those of other nodes: of two predicates on nodes, the cheaper
-    /// is tested first.
+    /// What a call costs, beside those of other nodes and in no unit; 1 if not said. Of two
+    /// predicates on nodes, the cheaper is tested first.
     pub cost: u32,
-    /// Whether rows of equal arguments that are in flight together in a partition share a call.
-    /// Values are equal if their bits are; maps cannot be compared.
+    /// Whether rows of equal arguments that are in flight together in a partition share a call;
+    /// `false` if not said. Values are equal if their bits are; maps cannot be compared. It is
+    /// refused of a node that is not pure.
     pub dedup: bool,
 }
 

@@ -323,7 +323,12 @@ impl Node {
     ///
     /// `output` names the column it makes, and the SQL function, or is an array of names where
     /// the function returns a tuple or a struct, one for each of its fields; `inputs` the columns
-    /// it reads, one for each of up to four parameters, whose types are taken from the function.
+    /// it reads, one for each of up to four parameters, whose types are taken from the function
+    /// ([`FromColumn`](crate::FromColumn) lists them). Its name is that of its output, of several
+    /// joined by `_`.
+    ///
+    /// A row that is null in a parameter which is no `Option` gives null without a call. An error
+    /// that is returned, and a panic, end the run with an error that names node and row.
     ///
     /// ```
     /// use hypernodes_graph::Node;
@@ -344,7 +349,7 @@ impl Node {
     }
 
     /// A node from an `async fn` of one row, which may borrow its parameters, or from a closure
-    /// of owned ones that returns a future.
+    /// of owned ones that returns a future. Names, nulls and errors are as for [`Node::map`].
     ///
     /// ```
     /// use hypernodes_graph::Node;
@@ -368,7 +373,10 @@ impl Node {
     /// A node from a function over whole Arrow arrays.
     ///
     /// The arrays are of one length, hold the nulls of their columns, and are of the types the
-    /// function asks for, whatever the layout of the column; it returns as many rows.
+    /// function asks for, whatever the layout of the column; it returns as many rows, in their
+    /// order, or its node fails. How many it is given at a time is
+    /// [`batch_size`](crate::Settings::batch_size). What it returns as an error is one of the
+    /// batch: no row is named, but the batch's first.
     ///
     /// ```
     /// use arrow::array::Int64Array;

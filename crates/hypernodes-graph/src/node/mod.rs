@@ -278,7 +278,8 @@ impl Node {
         self.0.identity
     }
 
-    /// The columns it reads, in the order of the function's parameters.
+    /// The columns it reads, in the order of the function's parameters; of a nested pipeline, those
+    /// that are not mapped over by their inner names, then the lists in the order of `map_over`.
     pub fn parameters(&self) -> &[Parameter] {
         &self.0.parameters
     }
@@ -322,7 +323,7 @@ impl Node {
         }
     }
 
-    /// How it is to be run.
+    /// How it is to be run; all is open if nothing was set.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -353,7 +354,18 @@ impl Node {
     /// Both have the same parameters by name and order, take the same shared values and make
     /// the same columns, or [`Pipeline::new`](crate::Pipeline::new) refuses it. Name, nulls and
     /// defaults are this node's: a row that this function is not called for is not handed to
-    /// `batch` either.
+    /// `batch` either. Settings are those of `batch`.
+    ///
+    /// ```
+    /// use arrow::array::Int64Array;
+    /// use hypernodes_graph::{Node, Pipeline};
+    ///
+    /// let one = Node::map("y", ["x"], |x: i64| 2 * x);
+    /// let many = Node::batch("y", ["x"], |x: &Int64Array| -> Int64Array { x.unary(|x| 2 * x) });
+    /// let pipeline = Pipeline::new([one.with_batch(many)])?;
+    /// assert_eq!(pipeline.nodes().len(), 1);
+    /// # Ok::<(), hypernodes_graph::Error>(())
+    /// ```
     #[must_use]
     pub fn with_batch(mut self, batch: impl Into<Self>) -> Self {
         let batch = batch.into();
@@ -366,7 +378,20 @@ impl Node {
         self
     }
 
-    /// The same function with a value for parameter `name` where none is given.
+    /// The same function with a value for parameter `name` where none is given: by `run`, `map` or
+    /// `bind`, or by a column of the table. A null that is given is no reason to take it.
+    ///
+    /// A name that is no parameter, or a value that its type does not read, is a fault that
+    /// [`Pipeline::new`](crate::Pipeline::new) reports.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Node, Pipeline};
+    ///
+    /// let power = Node::map("power", ["x", "k"], |x: i64, k: u32| x.pow(k));
+    /// let pipeline = Pipeline::new([power.with_default("k", 2_u32)])?;
+    /// assert!(pipeline.inputs()[0].default.is_some());
+    /// # Ok::<(), hypernodes_graph::Error>(())
+    /// ```
     #[must_use]
     pub fn with_default<T: IntoColumn>(mut self, name: &str, value: T) -> Self {
         let mut builder = T::builder(1);
@@ -416,7 +441,21 @@ impl Node {
         self
     }
 
-    /// The same function, run as `settings` say.
+    /// The same function, run as `settings` say; they replace all that it had.
+    ///
+    /// A setting of zero, or one that its kind of function cannot honour, is a fault that
+    /// [`Pipeline::new`](crate::Pipeline::new) reports.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Node, Pipeline, Settings};
+    ///
+    /// let node = Node::map("y", ["x"], |x: i64| x + 1);
+    /// let idle = Settings { max_in_flight: Some(8), ..Settings::default() };
+    /// let refused = Pipeline::new([node.with_settings(idle)]).err();
+    /// let message = refused.map(|error| error.message().to_owned());
+    /// let expected = "node \"y\": `max_in_flight` does nothing on a sync node";
+    /// assert_eq!(message.as_deref(), Some(expected));
+    /// ```
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         Arc::make_mut(&mut self.0).settings = settings;
@@ -481,13 +520,13 @@ fn dual_faults(single: &Node, batch: &Node) -> Vec<String> {
     faults
 }
 
-/// One name, or several: `"a"`, `["a", "b"]`, a `Vec` or slice of text.
+/// One name, or several: `"a"`, `["a", "b"]`, a `Vec` or slice of text, in an order that counts.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a name nor several",
     note = "give `\"a\"`, `[\"a\", \"b\"]`, or a `Vec` or slice of text"
 )]
 pub trait Names {
-    /// The names.
+    /// The names, in their order.
     fn names(&self) -> Vec<&str>;
 }
 

@@ -2,21 +2,40 @@
 
 /// Settings of a node, and the defaults of an engine; what a node leaves open, its engine says.
 ///
-/// Nothing needs to be set to be right or fast.
+/// Nothing needs to be set to be right or fast: where both leave a setting open, what calls take is
+/// measured. The session honours them, and so do functions made by `to_udf`; the sequential and the
+/// parallel engine run row by row whatever they say. A count of zero is refused where the engine or
+/// the pipeline is made, and [`Pipeline::new`](crate::Pipeline::new) also refuses a setting that
+/// the node's kind of function cannot honour.
+///
+/// ```
+/// use hypernodes_graph::{Node, Settings};
+///
+/// let slow = Node::map("slow", ["x"], |x: i64| x + 1);
+/// let slow = slow.with_settings(Settings { max_workers: Some(4), ..Settings::default() });
+/// assert_eq!(slow.settings().max_workers, Some(4));
+/// assert_eq!(slow.settings().batch_size, None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Settings {
-    /// Calls of a sync node at once: on an engine, the threads of its pool; on a node, its
-    /// share of them.
+    /// Calls of a sync or batch node at once: on an engine, the threads of its pool; on a node,
+    /// its share of them. If open, a pool has up to 256 threads, and a node as many calls as there
+    /// are cores, up to 192 where they wait.
     pub max_workers: Option<usize>,
-    /// Rows per call of a batch node, or per unit of work that a sync node hands to the pool.
+    /// Rows per call of a batch node, or per unit of work that a sync node hands to the pool; the
+    /// last of a batch may have fewer. If open, a batch node gets whole batches of its input, of up
+    /// to 8,192 rows unless DataFusion is told otherwise, and a sync node's units take about a
+    /// millisecond.
     pub batch_size: Option<usize>,
-    /// Rows of an async node in flight at once, over all partitions.
+    /// Rows of an async node in flight at once, over all partitions. If open, 256 at first, then
+    /// as many as help, from 16 up to 1,024.
     pub max_in_flight: Option<usize>,
-    /// `false`: a sync node is called for strictly one row at a time.
+    /// `false`: each row of a sync node is a unit of work of its own, whatever `batch_size` says.
+    /// `true` is what holds if it is open.
     pub use_batch_udf: Option<bool>,
     /// `false`: rows of a table may come in another order than the input's, each as soon as it is
     /// done, so that a slow row holds up none. What is ordered by, the items of a nested pipeline's
-    /// lists and what `map` gives keep their order all the same.
+    /// lists and what `map` gives keep their order all the same. `true` is what holds if it is open.
     pub ordered: Option<bool>,
 }
 

@@ -18,11 +18,23 @@ impl Pipeline {
     ///
     /// A later value replaces an earlier one, and what `run` and `map` are given goes before
     /// both. A bound column may be mapped over. On a table, a bound item is used whatever
-    /// columns the table has.
+    /// columns the table has. A null, `None`, is a value. The pipeline that it is called on stays
+    /// as it was.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Node, Pipeline, inputs};
+    ///
+    /// let scaled = Node::map("scaled", ["x", "k"], |x: i64, k: i64| x * k);
+    /// let bound = Pipeline::new([scaled])?.bind(inputs! { k: 3 })?;
+    /// assert_eq!(bound.unfulfilled_args().collect::<Vec<_>>(), ["x"]);
+    /// let free = bound.unbind("k");
+    /// assert_eq!(free.unfulfilled_args().collect::<Vec<_>>(), ["k", "x"]);
+    /// # Ok::<(), hypernodes_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`], with every fault at once: a name that is no input, a value of
-    /// another type.
+    /// another type. A value that no column can hold exactly is refused by the run that reads it.
     pub fn bind(mut self, inputs: Inputs) -> Result<Self> {
         let (mut faults, mut fitted) = (Vec::new(), Inputs::default());
         for (name, value) in inputs.iter() {
@@ -63,13 +75,13 @@ impl Pipeline {
         self
     }
 
-    /// The values that are bound.
+    /// The values that are bound, by the names of their inputs; shared values are not among them.
     pub fn bound_inputs(&self) -> &Inputs {
         &self.0.bound
     }
 
     /// The value of an input that is the same for every row: bound to one item. An array of one
-    /// row.
+    /// row; `None` where nothing is bound, or a column.
     pub fn bound_item(&self, name: &str) -> Option<&ArrayRef> {
         match self.0.bound.get(name) {
             Some(InputValue::Item(item)) => Some(item),
@@ -77,7 +89,7 @@ impl Pipeline {
         }
     }
 
-    /// The names of the inputs that are not bound, in order.
+    /// The names of the inputs that are not bound, in alphabetic order; those with a default too.
     pub fn unfulfilled_args(&self) -> impl Iterator<Item = &str> {
         let names = self.inputs().iter().map(|input| input.name.as_str());
         names.filter(|name| self.0.bound.get(name).is_none())
@@ -85,6 +97,22 @@ impl Pipeline {
 
     /// The same pipeline with a resource for every `#[shared]` parameter called `name`, in nested
     /// pipelines too where none was bound; a later value replaces an earlier one.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Node, Pipeline};
+    /// use hypernodes_macros::{node, nodes};
+    ///
+    /// struct Model(i64);
+    ///
+    /// #[node]
+    /// fn scored(x: i64, #[shared] model: &Model) -> i64 {
+    ///     x * model.0
+    /// }
+    ///
+    /// let pipeline = Pipeline::new(nodes![scored])?.bind_shared("model", Model(3))?;
+    /// assert!(pipeline.clone().bind_shared("modl", Model(4)).is_err());
+    /// # Ok::<(), hypernodes_graph::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidPipeline`] if no node takes such a resource, or of another type.

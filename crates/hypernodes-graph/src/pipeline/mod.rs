@@ -24,7 +24,7 @@ use crate::{Error, ErrorKind, Result, hint};
 pub(crate) use nested::narrowed;
 pub use nested::{AsNode, MapMode, Nested};
 
-/// A column or item that a pipeline needs from outside.
+/// A column or item that a pipeline needs from outside, by the name of one or more parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
     /// Its name.
@@ -33,7 +33,8 @@ pub struct Input {
     pub data_type: DataType,
     /// Whether it must be the same in every row, as a batch function wants it.
     pub constant: bool,
-    /// Its value where none is given: an array of one row.
+    /// Its value where none is given: an array of one row. `None` if a node that reads it has no
+    /// default for it: then it must be given.
     pub default: Option<ArrayRef>,
 }
 
@@ -74,7 +75,7 @@ struct Graph {
 }
 
 impl Pipeline {
-    /// A pipeline of these nodes.
+    /// A pipeline of these nodes; of none, one that gives nothing. Nothing is called.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidPipeline`], with every fault in one message: two nodes with one
@@ -101,8 +102,8 @@ impl Pipeline {
         })))
     }
 
-    /// The same pipeline under a name, which errors and pictures show, and which a node made of
-    /// it has.
+    /// The same pipeline under a name, which errors and `{:?}` show, and which a node made of it
+    /// has.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).name = name.into();
@@ -110,14 +111,16 @@ impl Pipeline {
     }
 
     /// The same pipeline run by `engine`, unless a call names another. Nested in one that runs
-    /// elsewhere, it still runs here: whole batches of its rows are handed over.
+    /// elsewhere, it still runs here: whole batches of its rows are handed over. Where none is
+    /// named, `run` and `map` use one session of the process, and a nested pipeline is a part of the
+    /// outer one. On a table, the nodes of the outermost pipeline run on the table's session.
     #[must_use]
     pub fn with_engine(mut self, engine: impl Engine + 'static) -> Self {
         Arc::make_mut(&mut self.0).engine = Some(Arc::new(engine));
         self
     }
 
-    /// The engine that was named for it.
+    /// The engine that was named for it; `None` for that of whoever runs it.
     pub fn engine(&self) -> Option<&Arc<dyn Engine>> {
         self.0.engine.as_ref()
     }
@@ -133,7 +136,7 @@ impl Pipeline {
         &self.0.nodes
     }
 
-    /// The inputs by name, the bound ones included.
+    /// The inputs that the outputs need, in the order of their names, the bound ones included.
     pub fn inputs(&self) -> &[Input] {
         &self.0.inputs
     }
@@ -159,10 +162,24 @@ impl Pipeline {
 
     /// The same pipeline giving only these outputs, in this order: `.select("a")` or
     /// `.select(["a", "b"])`. Only what they need is run and asked for. A name that comes twice
-    /// counts once.
+    /// counts once, and of no name nothing is given and nothing run. It replaces an earlier
+    /// selection.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Node, Pipeline};
+    ///
+    /// let pipeline = Pipeline::new([
+    ///     Node::map("doubled", ["x"], |x: i64| 2 * x),
+    ///     Node::map("length", ["text"], |text: &str| text.len() as i64),
+    /// ])?;
+    /// let doubled = pipeline.select("doubled")?;
+    /// assert_eq!(doubled.inputs().len(), 1);
+    /// assert_eq!(doubled.inputs()[0].name, "x");
+    /// # Ok::<(), hypernodes_graph::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] for a name that is no output, with all that are.
+    /// [`ErrorKind::InvalidInput`] for each name that is no output, with all that are.
     pub fn select(mut self, names: impl Names) -> Result<Self> {
         let mut outputs: Vec<Output> = Vec::new();
         let mut faults = Vec::new();
@@ -223,10 +240,12 @@ impl Pipeline {
         self
     }
 
-    /// The same pipeline reading input `to` where it read `from`.
+    /// The same pipeline reading input `to` where it read `from`, whose bound value it keeps. Where
+    /// `to` is an input already, the two become one.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidPipeline`] if there is no input `from`, or if `to` is an output.
+    /// [`ErrorKind::InvalidPipeline`] if there is no input `from`, if `to` is an output, or if no
+    /// column can be read as both inputs.
     pub fn rename_input(mut self, from: &str, to: &str) -> Result<Self> {
         let names = || self.inputs().iter().map(|input| input.name.as_str());
         if !names().any(|name| name == from) {

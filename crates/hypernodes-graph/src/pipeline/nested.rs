@@ -14,10 +14,11 @@ use crate::value::InputValue;
 /// How columns that are mapped over go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MapMode {
-    /// Row by row; all are of one length.
+    /// Row by row; all are of one length, or it is an error that names the lengths.
     #[default]
     Zip,
-    /// Each with each; the one that was named last varies fastest.
+    /// Each with each, as many rows as the lengths' product; the one that was named last varies
+    /// fastest.
     Product,
 }
 
@@ -86,7 +87,8 @@ impl AsNode {
         self
     }
 
-    /// Names of the outer pipeline for inputs: `(outer, inner)`.
+    /// Names of the outer pipeline for inputs: `(outer, inner)`; those not named here keep their
+    /// names.
     pub fn input_mapping<'a>(
         mut self,
         names: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -119,7 +121,8 @@ impl AsNode {
         self
     }
 
-    /// How several lists go together.
+    /// How several lists go together; [`MapMode::Zip`] if not said. Zipped lists of one row that
+    /// differ in length are an error of that row.
     pub fn map_mode(mut self, mode: MapMode) -> Self {
         self.mode = mode;
         self

@@ -18,7 +18,10 @@ use crate::columns::Failure;
 
 use super::{InputValue, IntoColumn, IntoInput};
 
-/// An array type that says which column it is.
+/// An array type that says which column it is: what a batch function takes by `&` and returns.
+///
+/// It holds the column's nulls. Times are in microseconds; a column of another unit is converted,
+/// and a value that is no whole number of them is an error of its row.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an array type that a batch function takes or returns",
     label = "not an array of a known column type",
@@ -80,7 +83,8 @@ arrays! {
     DurationMicrosecondArray => Duration(TimeUnit::Microsecond),
 }
 
-/// Instants: a `TimestampMicrosecondArray` in UTC, where that alone is a timestamp of no zone.
+/// Instants, microseconds since 1970 in UTC, for batch functions: a `TimestampMicrosecondArray`
+/// alone is a timestamp of no zone. One that is returned is labelled UTC, its numbers as they are.
 #[derive(Debug, Clone)]
 pub struct UtcTimestampArray(pub TimestampMicrosecondArray);
 

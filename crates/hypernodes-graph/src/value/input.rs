@@ -19,9 +19,9 @@ use crate::{Error, ErrorKind, MapMode, Pipeline, Result, hint};
 /// One input: an item, or a column of items.
 #[derive(Debug, Clone)]
 pub enum InputValue {
-    /// One row.
+    /// One row; it may be null.
     Item(ArrayRef),
-    /// Any number of rows.
+    /// Any number of rows, none too, in their order.
     Column(ArrayRef),
     /// A value that no column can hold exactly, and why; a run that reads it is refused.
     Unwritable(Unwritable),
@@ -75,7 +75,8 @@ fn one_list(items: &ArrayRef, wanted: &DataType) -> Option<ArrayRef> {
 /// chunks.
 ///
 /// A `Vec` is an item, a list; mapped over, it is a column. Any other column is one list where
-/// it is not mapped over and the pipeline reads a list.
+/// it is not mapped over and the pipeline reads a list. `None` is a null. Integers may be of another
+/// type than the pipeline reads, if it holds each of them: `inputs! { x: 3 }` for a `u8` or an `f64`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an item nor a column",
     note = "give a number, text, bytes, a struct with `#[derive(Column)]`, a `Vec`, array, slice or range of them, `items(…)` of an iterator, or an Arrow array",
@@ -154,7 +155,7 @@ where
     }
 }
 
-/// The items of an iterator as a column: `inputs! { x: items(list.iter().copied()) }`.
+/// The items of an iterator as a column, in their order: `inputs! { x: items(list.iter().copied()) }`.
 pub fn items<T: IntoColumn>(items: impl IntoIterator<Item = T>) -> InputValue {
     column(items.into_iter()).map_or_else(InputValue::Unwritable, InputValue::Column)
 }
@@ -196,12 +197,12 @@ impl Inputs {
         self
     }
 
-    /// The value of this name.
+    /// The value of this name, if one is given.
     pub fn get(&self, name: &str) -> Option<&InputValue> {
         self.0.get(name)
     }
 
-    /// The names in order, and their values.
+    /// The names in alphabetic order, and their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &InputValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
@@ -397,7 +398,7 @@ fn batch(
     RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays.collect(), &options)
 }
 
-/// Inputs by name: `inputs! { text: "Hello", factor: 2.0 }`.
+/// Inputs by name: `inputs! { text: "Hello", factor: 2.0 }`; of a name that comes twice, the last.
 ///
 /// ```
 /// use hypernodes_graph::{MapMode, Node, Pipeline, inputs};

@@ -53,7 +53,30 @@ pub type Unwritable = Cow<'static, str>;
 ///
 /// `'a` is the life of the array: `&'a str` and `&'a [f64]` borrow from it, nothing is copied.
 /// A null row of a type that is not `Option` is never read: the function is not called and its
-/// output is null.
+/// output is null. A null within a row, an item of a list or a field of a struct, is an error of
+/// that row where it is no `Option`.
+///
+/// | type | column |
+/// |---|---|
+/// | `bool` | Boolean |
+/// | `i8` to `i64`, `u8` to `u64`, `f32`, `f64` | Int8 to Int64, UInt8 to UInt64, Float32, Float64 |
+/// | `isize`, `usize` | Int64, UInt64 |
+/// | `&str`, `String`, `Cow<str>`, `Box<str>`, `Arc<str>`, `char` | Utf8 |
+/// | `&[u8]`, `Vec<u8>` | Binary |
+/// | `chrono::NaiveDate` | Date32, days since 1970 |
+/// | `chrono::NaiveTime` | Time64, microseconds since midnight |
+/// | `chrono::NaiveDateTime` | Timestamp, microseconds since 1970, without a zone |
+/// | `chrono::DateTime<Utc>` | Timestamp, microseconds since 1970, UTC |
+/// | `chrono::TimeDelta`, `std::time::Duration` | Duration, microseconds |
+/// | [`Decimal<P, S>`](Decimal) | Decimal128 of `P` digits, `S` after the point |
+/// | [`Json<T>`](Json) | Utf8 |
+/// | `Vec<T>`, slices such as `&[f64]` | List, in its order |
+/// | a tuple of two to eight, a struct with `#[derive(Column)]` | Struct |
+/// | `BTreeMap<String, T>`, `HashMap<String, T>` | Map, written in the order of its keys |
+/// | `Option<T>`, `Box<T>` | that of `T` |
+///
+/// Times are read in the unit that the column has, and written in microseconds: what has no exact
+/// count of them is an error of its row.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a column",
     label = "not a column type",
@@ -99,7 +122,8 @@ impl Owned for String {}
 impl Owned for Vec<u8> {}
 impl<T: Owned + ListItem> Owned for Vec<T> {}
 
-/// A type that a function may return: it becomes one row of an Arrow column.
+/// A type that a function may return: it becomes one row of an Arrow column, of the type that
+/// [`FromColumn`] lists for it. `None` is a null; every column that a node makes may have some.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be written to a column",
     label = "not a column type",
