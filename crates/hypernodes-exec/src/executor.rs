@@ -15,11 +15,30 @@ pub type Job = Box<dyn FnOnce() + Send>;
 /// nor timers. It is *not* allowed to run a job within `submit`, nor to take one and never run
 /// it: a run would wait for it. There is no call for shutting down, as engines share an executor:
 /// it ends when the last of them and the user have dropped it.
+///
+/// ```
+/// use hypernodes_exec::{Executor, Job, ParallelEngine};
+/// use std::sync::Arc;
+///
+/// /// A thread for each job.
+/// #[derive(Debug)]
+/// struct Threads;
+///
+/// impl Executor for Threads {
+///     fn submit(&self, job: Job) -> std::io::Result<()> {
+///         std::thread::Builder::new().spawn(job).map(|_| ())
+///     }
+/// }
+///
+/// let engine = ParallelEngine::builder().on_executor(Arc::new(Threads)).build()?;
+/// # Ok::<(), hypernodes_graph::Error>(())
+/// ```
 pub trait Executor: fmt::Debug + Send + Sync {
     /// Runs `job` as soon as a thread is free; jobs need no order.
     ///
     /// # Errors
-    /// If the job cannot be taken; it is dropped, and the run that needs it fails.
+    /// If the job cannot be taken; it is dropped, and the run that needs it fails with
+    /// `ErrorKind::Cancelled`, whose source is this error.
     fn submit(&self, job: Job) -> io::Result<()>;
 }
 

@@ -15,8 +15,19 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A bounded pool of named threads, started when work comes and ended when none does.
 ///
-/// Jobs start in the order they were given. Dropping the pool lets its threads finish what was
-/// given and end. A job must not panic.
+/// Jobs start in the order they were given. A thread without work ends after 5 seconds. Dropping
+/// the pool lets its threads finish what was given and end. A job must not panic.
+///
+/// ```
+/// use hypernodes_exec::Pool;
+/// use std::sync::mpsc::channel;
+///
+/// let pool = Pool::new(2);
+/// let (sender, receiver) = channel();
+/// pool.run(move || drop(sender.send(6 * 7)))?;
+/// assert_eq!(receiver.recv(), Ok(42));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Pool(Arc<Shared>);
 
 struct Shared {
@@ -35,7 +46,7 @@ struct State {
 }
 
 impl Pool {
-    /// A pool of at most `limit` threads.
+    /// A pool of at most `limit` threads, at least 1: a pool of none would never run a job.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
@@ -74,7 +85,7 @@ impl Pool {
         }
     }
 
-    /// The threads there are now.
+    /// The threads there are now, with or without work.
     pub fn threads(&self) -> usize {
         self.0.state.lock().threads
     }

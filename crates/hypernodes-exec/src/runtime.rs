@@ -18,7 +18,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// A runtime whose nodes run by `settings` where they have none of their own.
+    /// A runtime whose nodes run by `settings` where they have none of their own, on a pool of
+    /// `max_workers` threads at most, of 256 if that is open.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSetting`] for a setting of zero.

@@ -22,8 +22,25 @@ use crate::nested::{flatten, lengths, regroup};
 /// Runs each row through the whole pipeline before the next, on the caller's thread, without
 /// DataFusion and without a pool. For debugging, and what every other engine is tested against.
 ///
-/// Dual nodes run by their singular functions. A nested pipeline with an engine of its own runs
-/// on that, a row at a time. Dropping the future stops the run at the next row.
+/// Dual nodes run by their singular functions, batch functions for a row at a time. A nested
+/// pipeline with an engine of its own runs on that, a row at a time. Settings change nothing.
+/// Dropping the future stops the run at the next row.
+///
+/// ```
+/// use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+/// use hypernodes_exec::SequentialEngine;
+/// use hypernodes_graph::{Engine, Node, Outputs, Pipeline};
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| x + 1)])?;
+/// let x: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+/// let made = SequentialEngine.map(&pipeline, RecordBatch::try_from_iter([("x", x)])?).await?;
+/// assert_eq!(Outputs::from(made).column::<Option<i64>>("y")?, [Some(2), None]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SequentialEngine;
 

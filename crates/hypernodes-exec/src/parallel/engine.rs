@@ -30,7 +30,19 @@ pub enum Scheduler {
 ///
 /// Workers are threads of the engine, used by one run after the other and by several at once;
 /// they end with the engine. Clones are one engine. A run that begins on a worker, because a
-/// nested pipeline has an engine of its own, uses that worker too.
+/// nested pipeline has an engine of its own, uses that worker too. Settings of nodes change nothing.
+///
+/// ```
+/// use hypernodes_exec::{ParallelEngine, WorkloadType};
+///
+/// let engine = ParallelEngine::builder()
+///     .num_workers(4)
+///     .workload_type(WorkloadType::Io)
+///     .build()?;
+/// assert_eq!(engine.partitions(1_000), 16);
+/// assert!(ParallelEngine::builder().num_workers(0).build().is_err());
+/// # Ok::<(), hypernodes_graph::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ParallelEngine {
     executor: Option<Arc<dyn Executor>>,
@@ -45,7 +57,8 @@ impl ParallelEngine {
         ParallelEngineBuilder::default()
     }
 
-    /// The number of partitions into which so many rows are cut.
+    /// The number of partitions into which so many rows are cut, each of rows that follow each
+    /// other; of no rows, none.
     pub fn partitions(&self, rows: usize) -> usize {
         let parts = match (&self.executor, self.npartitions) {
             (None, _) => 1,
