@@ -11,7 +11,16 @@ pub fn to_datafusion(error: Error) -> DataFusionError {
 }
 
 /// The error that [`to_datafusion`] sent, however DataFusion wrapped it on its way; DataFusion's
-/// own errors come as [`ErrorKind::Query`].
+/// own errors come as [`ErrorKind::Query`], with their text and without a source.
+///
+/// ```
+/// use hypernodes_graph::{Error, ErrorKind};
+/// use hypernodes_plan::{from_datafusion, to_datafusion};
+///
+/// let sent = to_datafusion(Error::new(ErrorKind::NodeFailed, "it failed").with_row(3));
+/// let error = from_datafusion(sent.context("while joining"));
+/// assert_eq!((error.kind(), error.row()), (ErrorKind::NodeFailed, Some(3)));
+/// ```
 pub fn from_datafusion(error: DataFusionError) -> Error {
     let chain = std::iter::successors(Some(&error as &(dyn StdError + 'static)), |error| {
         (*error).source()
