@@ -21,11 +21,25 @@ use crate::planner::NodeQueryPlanner;
 use crate::save::{Format, save};
 
 /// Adds our rules and planner to a session that is being built.
+///
+/// ```
+/// use datafusion::execution::session_state::SessionStateBuilder;
+/// use datafusion::prelude::SessionContext;
+/// use hypernodes_exec::Runtime;
+/// use hypernodes_graph::{Node, Settings};
+/// use hypernodes_session::{SessionContextExt, SessionStateBuilderExt};
+///
+/// let runtime = Runtime::new(Settings::default())?;
+/// let state = SessionStateBuilder::new_with_default_features().with_hypernodes(runtime).build();
+/// let context = SessionContext::new_with_state(state);
+/// context.register_nodes([Node::map("half", ["x"], |x: i64| x / 2)])?;
+/// # Ok::<(), hypernodes_graph::Error>(())
+/// ```
 pub trait SessionStateBuilderExt: Sized {
     /// The same session, able to run nodes on `runtime`.
     ///
     /// Replaces its query planner; turns `optimizer.enable_leaf_expression_pushdown` off, which
-    /// would copy calls.
+    /// would copy calls. Rules and planners that are set after it undo it: nodes are then refused.
     #[must_use]
     fn with_hypernodes(self, runtime: Arc<Runtime>) -> Self;
 }
@@ -88,6 +102,23 @@ fn check(state: &SessionState) -> Result<()> {
 }
 
 /// Pipelines in a `SessionContext`.
+///
+/// ```
+/// use datafusion::prelude::SessionContext;
+/// use hypernodes_graph::{Node, Pipeline};
+/// use hypernodes_session::SessionContextExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = SessionContext::new().with_hypernodes()?;
+/// context.sql("CREATE TABLE numbers AS VALUES (1), (2), (NULL)").await?;
+/// let pipeline = Pipeline::new([Node::map("y", ["column1"], |x: i64| 2 * x)])?;
+/// context.register_pipeline("doubled", &pipeline, "numbers").await?;
+/// let doubled = context.sql("SELECT y FROM doubled WHERE y IS NOT NULL").await?;
+/// assert_eq!(doubled.count().await?, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait SessionContextExt: Sized {
     /// A session on the same catalog, functions and settings that can also run nodes.
@@ -98,13 +129,16 @@ pub trait SessionContextExt: Sized {
 
     /// Registers a view: the columns of `table`, and the pipeline's outputs.
     ///
-    /// A query of the view runs only the nodes whose outputs it needs.
+    /// A query of the view runs only the nodes whose outputs it needs, for the rows that it needs,
+    /// and anew each time. Nulls are as for [`DataFrameExt::apply`].
     ///
     /// # Errors
     /// As for [`DataFrameExt::apply`], and if `table` is unknown or `name` is taken.
     async fn register_pipeline(&self, name: &str, pipeline: &Pipeline, table: &str) -> Result<()>;
 
-    /// Registers each node as an SQL function of its name.
+    /// Registers each node as an SQL function of its name, whose arguments are the node's
+    /// parameters in their order; all are to be given, defaults do not count. A node of several
+    /// outputs gives a Struct. Nulls are as for [`DataFrameExt::apply`].
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] if another definition has the name, or a node takes a shared
@@ -160,7 +194,26 @@ impl SessionContextExt for SessionContext {
 /// Pipelines on a `DataFrame`.
 #[async_trait]
 pub trait DataFrameExt: Sized {
-    /// The rows in their order, with a column more for each of the pipeline's outputs; lazy.
+    /// The rows in their order, with a column more for each of the pipeline's outputs, after
+    /// their own; lazy. Inputs are columns by name. A null gives null without a call where the
+    /// parameter is neither an `Option` nor an array.
+    ///
+    /// ```
+    /// use datafusion::prelude::{col, lit};
+    /// use hypernodes_graph::{Node, Pipeline};
+    /// use hypernodes_session::{DataFrameExt, Session};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let length = Node::map("length", ["text"], |text: &str| text.len() as i64);
+    /// let pipeline = Pipeline::new([length])?;
+    /// let session = Session::new()?;
+    /// let frame = session.sql("SELECT * FROM (VALUES ('a'), ('bcd')) AS t(text)").await?;
+    /// let long = frame.apply(&pipeline)?.filter(col("length").gt(lit(1)))?;
+    /// assert_eq!(long.count().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`], with every fault at once: an input that is no column or
@@ -175,7 +228,8 @@ pub trait DataFrameExt: Sized {
     /// error, whatever was at `path` stays as it was.
     ///
     /// # Errors
-    /// Those of the query, and of writing.
+    /// Those of the query, of [`ErrorKind::NodeFailed`] or another kind; [`ErrorKind::Query`] if
+    /// the file cannot be written.
     async fn save_parquet(self, path: impl AsRef<Path> + Send) -> Result<u64>;
 
     /// The same as CSV with a header line; a null is an empty field.

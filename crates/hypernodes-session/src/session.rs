@@ -20,7 +20,27 @@ use crate::planner::NodeQueryPlanner;
 ///
 /// All of `SessionContext` is there by deref: `sql`, `read_csv`, `read_json`, `register_parquet`
 /// and the rest. Plans that only scan, project, filter, limit and call nodes keep the order of
-/// their input, files by path. Cheap to clone; clones are one session.
+/// their input, files by path; of any other plan, such as a join or a group, SQL promises no order.
+/// Cheap to clone; clones are one session. Used within a Tokio runtime.
+///
+/// ```
+/// use hypernodes_graph::{Node, Pipeline};
+/// use hypernodes_session::{DataFrameExt, Session};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> hypernodes_graph::Result<()> {
+/// let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| x * x)])?;
+/// let session = Session::new()?;
+/// let frame = session.sql("SELECT value AS x FROM generate_series(1, 3)").await?;
+/// let path = std::env::temp_dir().join(format!("squares-{}.parquet", std::process::id()));
+/// assert_eq!(frame.apply(&pipeline)?.save_parquet(&path).await?, 3);
+/// let squares = session.read_parquet(&path.to_string_lossy()).await?;
+/// let names = squares.schema().fields().iter().map(|field| field.name().as_str());
+/// assert_eq!(names.collect::<Vec<_>>(), ["x", "y"]);
+/// # std::fs::remove_file(path).ok();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
@@ -47,13 +67,23 @@ impl Session {
 
     /// A session whose nodes run by `settings` where they have none of their own.
     ///
+    /// ```
+    /// use hypernodes_graph::Settings;
+    /// use hypernodes_session::Session;
+    ///
+    /// let settings = Settings { max_in_flight: Some(64), ..Settings::default() };
+    /// let session = Session::with_settings(settings)?;
+    /// assert!(Session::with_settings(Settings { max_in_flight: Some(0), ..settings }).is_err());
+    /// # Ok::<(), hypernodes_graph::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidSetting`] for a setting of zero.
     pub fn with_settings(settings: Settings) -> Result<Self> {
         Self::with_config(SessionConfig::new(), settings)
     }
 
-    /// The same, on a DataFusion configuration.
+    /// The same, on a DataFusion configuration, such as of the rows of a batch or the partitions.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidSetting`] for a setting of zero.
@@ -79,7 +109,12 @@ impl Session {
         Self { context, runtime }
     }
 
-    /// The rows of a Parquet file, or of the files of a folder by path.
+    /// The rows of a Parquet file, or of the files of a folder by path; `path` may be a URL of an
+    /// object store that the session knows.
+    ///
+    /// Rows are read when a query runs, and come in the order of the files and of their rows; columns
+    /// have the file's types, and nulls stay nulls. In a folder, files that do not end in `.parquet`
+    /// are passed over.
     ///
     /// # Errors
     /// [`ErrorKind::Query`] if there is nothing at `path`, or no Parquet.
@@ -106,13 +141,43 @@ impl Session {
 
     /// The table that a query gives, planned and checked but not run.
     ///
+    /// ```
+    /// use hypernodes_graph::Node;
+    /// use hypernodes_session::{Session, SessionContextExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let session = Session::new()?;
+    /// session.register_nodes([Node::map("half", ["x"], |x: i64| x / 2)])?;
+    /// let frame = session.sql("SELECT half(value) FROM generate_series(1, 9)").await?;
+    /// assert_eq!(frame.count().await?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Query`] if the query is wrong, and that of a node which it calls wrongly.
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
         self.context.sql(query).await.map_err(from_datafusion)
     }
 
-    /// Registers what `map` gave as a table.
+    /// Registers what `map` gave as a table: a column for each output, and the rows in their order.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Node, Pipeline, inputs};
+    /// use hypernodes_session::{PipelineExt, Session};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| 2 * x)])?;
+    /// let session = Session::new()?;
+    /// let outputs = pipeline.map(inputs! { x: [1, 2, 3] }).over("x").await?;
+    /// session.register("doubled", outputs)?;
+    /// let frame = session.sql("SELECT y FROM doubled WHERE y > 2").await?;
+    /// assert_eq!(frame.count().await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Query`] if the name is taken.
