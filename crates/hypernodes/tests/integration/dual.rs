@@ -64,6 +64,45 @@ async fn u01_u02_u03_run_takes_the_one_function_and_map_the_other() -> Result<()
 }
 
 #[tokio::test]
+async fn u16_a_map_keeps_every_output_of_a_dual_node_and_a_run_after_it_is_of_one() -> Result<()> {
+    let calls = [Calls::default(), Calls::default()];
+    let [one, many] = calls.clone();
+    let single = Node::map(["low", "high"], ["x"], move |x: i64| {
+        one.tick();
+        (x - 1, x + 1)
+    });
+    let batch = Node::batch(["low", "high"], ["x"], move |x: &Int64Array| {
+        many.tick();
+        x.values()
+            .iter()
+            .map(|x| (x - 1, x + 1))
+            .collect::<Vec<_>>()
+    });
+    let pipeline = Pipeline::new([single.with_batch(batch)])?;
+    for engine in engines()? {
+        let given = inputs! { x: [2_i64, 5] };
+        let made = pipeline.map(given).over("x").on(&*engine).await?;
+        assert_eq!(columns(&made), ["low", "high"], "{engine:?}");
+        assert_eq!(
+            made.rows_as::<(i64, i64)>()?,
+            [(1, 3), (4, 6)],
+            "{engine:?}"
+        );
+    }
+    for calls in &calls {
+        calls.take();
+    }
+    let session = Session::new()?;
+    let given = inputs! { x: [2_i64, 5] };
+    pipeline.map(given).over("x").on(&session).await?;
+    assert_eq!(calls.each_ref().map(Calls::take), [0, 1]);
+    let made = pipeline.run(inputs! { x: 2_i64 }).on(&session).await?;
+    assert_eq!(made.rows_as::<(i64, i64)>()?, [(1, 3)]);
+    assert_eq!(calls.each_ref().map(Calls::take), [1, 0]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn u04_an_empty_map_calls_neither_function() -> Result<()> {
     let (node, [one, many]) = doubled();
     let pipeline = Pipeline::new([node])?;

@@ -214,3 +214,44 @@ async fn n12_the_error_of_an_async_node_comes_back_as_itself() -> Result<()> {
     }
     Ok(())
 }
+
+/// A pipeline all of whose parts are this function's own.
+fn of_locals(added: i64, weight: i64) -> Result<Pipeline> {
+    #[derive(Column)]
+    struct Word {
+        text: String,
+        length: i64,
+    }
+
+    struct Model {
+        weight: i64,
+    }
+
+    #[node]
+    fn word(text: &str) -> Word {
+        let (text, length) = (text.trim().to_owned(), text.len() as i64);
+        Word { text, length }
+    }
+
+    #[node]
+    async fn weighed(word: Word, #[shared] model: &Model) -> i64 {
+        word.text.len() as i64 * model.weight + word.length
+    }
+
+    let sum = Node::map("sum", ["weighed"], move |weighed: i64| weighed + added);
+    let load = move || Ok::<_, std::io::Error>(Model { weight });
+    Pipeline::new(nodes![word, weighed, (sum)])?.bind_shared_with("model", load)
+}
+
+#[tokio::test]
+async fn d13_a_pipeline_outlives_the_function_of_its_nodes_types_and_captures() -> Result<()> {
+    let [first, second] = [of_locals(0, 10)?, of_locals(100, 1000)?];
+    for engine in engines()? {
+        let texts = || inputs! { text: ["a ", "bc"] };
+        let made = first.map(texts()).over("text").on(&*engine).await?;
+        assert_eq!(made.column::<i64>("sum")?, [12, 22], "{engine:?}");
+        let made = second.map(texts()).over("text").on(&*engine).await?;
+        assert_eq!(made.column::<i64>("sum")?, [1102, 2102], "{engine:?}");
+    }
+    Ok(())
+}
