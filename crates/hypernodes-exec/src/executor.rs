@@ -37,8 +37,9 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// Runs `job` as soon as a thread is free; jobs need no order.
     ///
     /// # Errors
-    /// If the job cannot be taken; it is dropped, and the run that needs it fails with
-    /// `ErrorKind::Cancelled`, whose source is this error.
+    /// If the job cannot be taken; it is dropped, and the run that needs it fails with this error: on
+    /// a `ParallelEngine` as the source of an `ErrorKind::Cancelled`, on a session as the text of an
+    /// `ErrorKind::Query`.
     fn submit(&self, job: Job) -> io::Result<()>;
 }
 
