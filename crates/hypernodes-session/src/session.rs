@@ -113,11 +113,11 @@ impl Session {
     /// object store that the session knows.
     ///
     /// Rows are read when a query runs, and come in the order of the files and of their rows; columns
-    /// have the file's types, and nulls stay nulls. In a folder, files that do not end in `.parquet`
-    /// are passed over.
+    /// have the file's types, and nulls stay nulls. A file's name ends in `.parquet`; in a folder,
+    /// others are passed over.
     ///
     /// # Errors
-    /// [`ErrorKind::Query`] if there is nothing at `path`, or no Parquet.
+    /// [`ErrorKind::Query`] if there is nothing at `path`, no Parquet, or a file of another name.
     pub async fn read_parquet(&self, path: &str) -> Result<DataFrame> {
         if !path.contains("://") && !std::path::Path::new(path).exists() {
             let message = format!("there is no file or folder {path:?}");
@@ -139,7 +139,8 @@ impl Session {
         Ok(frame)
     }
 
-    /// The table that a query gives, planned and checked but not run.
+    /// The table that a query gives, planned and checked but not run. A statement such as
+    /// `CREATE TABLE … AS` or `SET` is run at once.
     ///
     /// ```
     /// use hypernodes_graph::Node;
@@ -156,7 +157,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Query`] if the query is wrong, and that of a node which it calls wrongly.
+    /// [`ErrorKind::Query`] if the query is wrong, or gives a node other arguments than it takes; of
+    /// a statement that is run at once, those of its nodes too.
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
         self.context.sql(query).await.map_err(from_datafusion)
     }
