@@ -35,7 +35,7 @@ use crate::node_map::NodeMap;
 /// made for each row that it makes.
 pub fn share_calls(plan: &LogicalPlan) -> Result<LogicalPlan> {
     let mut numbering = Numbering {
-        row_id: Arc::new(ScalarUDF::from(RowId::default())),
+        row_id: row_id(),
         numbered: 0,
     };
     let shared = plan
@@ -45,6 +45,11 @@ pub fn share_calls(plan: &LogicalPlan) -> Result<LogicalPlan> {
             None => Ok(Transformed::no(plan)),
         })?;
     with_names_apart(shared.data)
+}
+
+/// The function that gives each row a number, which no other row of the process has.
+pub(crate) fn row_id() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(RowId::default()))
 }
 
 /// A number for each row that no other row of the process has.

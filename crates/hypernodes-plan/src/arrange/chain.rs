@@ -10,6 +10,7 @@ use datafusion_expr::{Expr, Extension, Filter, LogicalPlan, Projection, Subquery
 
 use crate::names::has_unique_names;
 use crate::node_map::{MappedCall, MappedOutput, NodeMap};
+use crate::share::row_id;
 
 /// One step, over the base's columns and those of calls below.
 #[derive(Debug, Clone, PartialEq)]
@@ -319,6 +320,22 @@ impl Chain {
             repeats: self.repeats,
         })
     }
+}
+
+/// The plan with one more column, of this name, that numbers its rows, below its calls.
+pub(crate) fn numbered(plan: &LogicalPlan, name: &str) -> Result<LogicalPlan> {
+    let chain = Chain::of(plan)?;
+    let columns = chain.base.schema().columns().into_iter().map(Expr::Column);
+    let row = row_id().call(Vec::new()).alias(name);
+    let base = Projection::try_new(columns.chain([row]).collect(), Arc::new(chain.base))?;
+    let numbered = stack(LogicalPlan::Projection(base), chain.steps)?;
+    let row = Expr::Column(Column::new_unqualified(name));
+    let columns = chain.columns.into_iter().chain([row]);
+    named(
+        numbered,
+        columns,
+        names(plan.schema()).chain([(None, name)]),
+    )
 }
 
 /// For each call of a map, whether it and what it reads are the same for all rows that need it.

@@ -5,6 +5,7 @@
 //!
 //! - [`unsort`]: a sort whose order nobody sees goes, with the calls that it alone reads;
 //! - [`inner`]: outer joins whose padded rows are dropped above are inner ones;
+//! - [`semi`]: joins that give only repeats, where nobody sees repeats, are semi joins or none;
 //! - [`lift`], [`lift_first`], [`lift_groups`], [`lift_join`] and [`lift_unnest`]: calls that an
 //!   operator does not need move above it, if it, or what follows, leaves fewer rows;
 //! - [`narrow`]: a call that only branches read is made where they are reached;
@@ -23,11 +24,12 @@ mod lift_unnest;
 mod matched;
 mod narrow;
 mod schedule;
+mod semi;
 mod sides;
 mod unsort;
 
-pub(crate) use chain::{constants, with_names_apart};
-pub(crate) use sides::marked;
+pub(crate) use chain::{constants, numbered, with_names_apart};
+pub(crate) use sides::{marked, with_own_sources};
 
 use std::sync::Arc;
 
@@ -61,6 +63,7 @@ pub(crate) fn arrange(
         plan = plan.transform_up_with_subqueries(without_repeats)?.data;
         plan = unsort::unsort(plan)?.data;
         plan = inner::make_inner(plan)?.data;
+        plan = semi::make_semi(plan)?.data;
         plan = plan
             .transform_up_with_subqueries(|plan| lift::lift(plan, config))?
             .data;

@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, JoinType, Result};
+use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, Result};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Join, LogicalPlan, Projection};
+use hypernodes_graph::{Error, ErrorKind};
 
 use super::demand::{Demand, demands};
-use super::extracted::{Extracted, Known, Made, Query, replace};
-use super::operators::{extract, refuse};
+use super::extracted::{Extracted, Made, Query, replace};
+use super::operators::{called_by, extract};
+use super::pairs::{Pairs, known_above};
 use crate::arrange::marked;
+use crate::error::to_datafusion;
 use crate::join::{joined_like, keeps_unmatched};
 use crate::udf::NodeUdf;
 
 /// A key is made on its side, and so is a call in the rest of the condition that reads one side
 /// alone: whatever the kind of join, the condition then compares columns. Of a side that keeps the
 /// rows without a match, such a call is made for those with one, which a mark join finds. A call that
-/// reads both sides is made above an inner join, and refused in any other.
+/// reads both sides is made for [`Pairs`] of their rows.
 pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracted> {
     let original = join.clone();
     let mut left = extract(Arc::unwrap_or_clone(join.left), query)?;
@@ -75,22 +78,42 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
     let conjuncts = conjuncts.into_iter().map(|expr| replace(expr, &made));
     let conjuncts = conjuncts.collect::<Result<Vec<_>>>()?;
     let (above, within): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(NodeUdf::is_in);
-    if join.join_type != JoinType::Inner && !above.is_empty() {
-        refuse(&LogicalPlan::Join(original.clone()))?;
-    }
-
-    let known = known_above(join.join_type, left.known, right.known);
     let within = conjunction(within);
+    if !above.is_empty() {
+        let pairs = Pairs {
+            left,
+            right,
+            on,
+            within,
+            above,
+        };
+        if original.join_type == JoinType::Inner {
+            return pairs.inner(&original, query);
+        }
+        let kept = pairs.kept(&original, query)?;
+        return kept.map_or_else(|| Err(refusal(original)), Ok);
+    }
+    let known = known_above(join.join_type, left.known, right.known);
     let plan = match join.join_type {
         JoinType::LeftMark => marked_like(&original, left.plan, right.plan, on, within)?,
         _ => joined_like(&original, left.plan, right.plan, on, within)?,
     };
-    let mut extracted = Extracted { plan, known };
-    for conjunct in above {
-        let conjunct = extracted.materialise(vec![conjunct], query)?;
-        extracted.filter(conjunction(conjunct))?;
-    }
-    Ok(extracted)
+    Ok(Extracted { plan, known })
+}
+
+/// That a join's condition calls a node for pairs of rows where it cannot.
+fn refusal(join: Join) -> DataFusionError {
+    let instead = match join.null_aware {
+        true => "NOT EXISTS",
+        false => "LEFT JOIN, and UNION ALL the other side's rows that match none by NOT EXISTS",
+    };
+    let join = LogicalPlan::Join(join);
+    let node = called_by(&join).ok().flatten().unwrap_or_default();
+    let message = format!(
+        "node {node:?} is called with columns of both sides where that is not supported; use {instead}: {}",
+        join.display()
+    );
+    to_datafusion(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// A mark join of other sides. The mark is named after the right side's columns, so that those that
@@ -140,21 +163,4 @@ fn reads_only(expr: &Expr, schema: &DFSchema) -> bool {
     expr.column_refs()
         .into_iter()
         .all(|column| schema.maybe_index_of_column(column).is_some())
-}
-
-/// What is still known of the columns of a join.
-fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -> Vec<Known> {
-    let is_null = |known: &Known| match &known.call {
-        Expr::ScalarFunction(call) => NodeUdf::is_null_of(call, |_| true),
-        _ => false,
-    };
-    let padded = |known: Vec<Known>| known.into_iter().filter(is_null);
-    match kind {
-        JoinType::Inner => left.into_iter().chain(right).collect(),
-        JoinType::Left => left.into_iter().chain(padded(right)).collect(),
-        JoinType::Right => padded(left).chain(right).collect(),
-        JoinType::Full => padded(left).chain(padded(right)).collect(),
-        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left,
-        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right,
-    }
 }

@@ -8,6 +8,7 @@ mod demand;
 mod extracted;
 mod join;
 mod operators;
+mod pairs;
 mod rule;
 mod unique;
 

@@ -99,7 +99,7 @@ pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extrac
 }
 
 /// No operator but those above may call a node.
-pub(super) fn refuse(plan: &LogicalPlan) -> Result<()> {
+fn refuse(plan: &LogicalPlan) -> Result<()> {
     let Some(node) = called_by(plan)? else {
         return Ok(());
     };
@@ -111,7 +111,7 @@ pub(super) fn refuse(plan: &LogicalPlan) -> Result<()> {
 }
 
 /// The name of a node that an operator calls.
-fn called_by(plan: &LogicalPlan) -> Result<Option<String>> {
+pub(super) fn called_by(plan: &LogicalPlan) -> Result<Option<String>> {
     let mut found = None;
     plan.apply_expressions(|expr| {
         expr.apply(|part| {

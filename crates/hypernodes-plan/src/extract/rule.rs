@@ -10,7 +10,7 @@ use datafusion_optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use super::extracted::Query;
 use super::operators::extract_exactly;
 use super::unique::with_unique_names;
-use crate::arrange::arrange;
+use crate::arrange::{arrange, with_own_sources};
 use crate::node_map::NodeMap;
 use crate::udf::NodeUdf;
 
@@ -49,6 +49,11 @@ impl OptimizerRule for ExtractNodes {
             false => plan,
         };
         if !functions.is_empty() {
+            let plan = if is_mapped {
+                plan
+            } else {
+                with_own_sources(plan)?
+            };
             let plan = extract_exactly(plan, &mut Query::new(functions, config))?;
             return Ok(Transformed::yes(arrange(plan, config)?.data));
         }

@@ -10,9 +10,12 @@ mod conditions;
 mod offer;
 mod reduce;
 mod reduction;
+mod scans;
 mod sink;
 
 pub(super) use offer::Offer;
 pub(super) use reduce::{droppable, reads_mark, reduce};
+pub(super) use reduction::is_keys;
 pub(crate) use reduction::marked;
+pub(crate) use scans::with_own_sources;
 pub(super) use sink::sink;

@@ -11,8 +11,13 @@ use datafusion_expr::{Expr, ExprSchemable, Join, LogicalPlan};
 use super::super::chain::{Chain, Step, owned};
 use super::bare::{Bare, bare, has_all};
 use super::conditions::{Conditions, key_name};
-use super::reduction::{is_reduction, oriented, overlap, tables};
+use super::reduction::{is_reduction, oriented};
+use super::scans::{count_scans, overlap, scans};
 use crate::total::is_total;
+
+/// How many references to tables a side may read with all that reduces it, and still be told as it
+/// is: each reduction copies what it reduces by, so that a plan could double with each join.
+const MOST_SCANS: usize = 16;
 
 /// What the other side of a join offers to match a side by.
 pub(in super::super) struct Offer {
@@ -27,14 +32,15 @@ impl Offer {
     /// By what a side can be reduced; `None` if by nothing.
     ///
     /// What the other side was itself reduced by, to rows that match tables of this one, is left
-    /// out, or two sides would reduce each other without end.
+    /// out, or two sides would reduce each other without end; and all of it, where that is much.
     pub(in super::super) fn of(join: &Join, is_left: bool) -> Result<Option<Self>> {
         let (side, other, on) = oriented(join, is_left);
-        let own_tables = tables(side)?;
+        let own_scans = scans(side);
         let mut is_all_own = true;
+        let is_large = count_scans(other) > MOST_SCANS;
         let other = other.clone().transform_up(|plan| match plan {
             LogicalPlan::Join(join)
-                if is_reduction(&join) && overlap(&join.right, &own_tables)? =>
+                if is_reduction(&join) && (is_large || overlap(&join.right, &own_scans)) =>
             {
                 is_all_own &= is_reduced_by(&join, &on);
                 Ok(Transformed::yes(Arc::unwrap_or_clone(join.left)))

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_common::{
-    Column, DataFusionError, JoinConstraint, JoinType, NullEquality, Result, TableReference,
-};
+use datafusion_common::{Column, DataFusionError, JoinConstraint, JoinType, NullEquality, Result};
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{
     Expr, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias, Union, lit,
@@ -16,6 +13,7 @@ use super::super::chain::{Chain, Step, named, names, stack};
 use super::bare::has_calls;
 use super::conditions::Conditions;
 use super::offer::Offer;
+use super::scans::{is_within, scans};
 use crate::join::with_side;
 
 /// The alias of a side's keys: what tells that the other side was reduced already.
@@ -24,7 +22,7 @@ const KEYS: &str = "__hn_keys";
 /// What a side is reduced by.
 pub(super) struct Reduction {
     keys: LogicalPlan,
-    tables: Vec<TableReference>,
+    scans: Vec<usize>,
     null_equality: NullEquality,
 }
 
@@ -79,7 +77,7 @@ impl Reduction {
         if conditions.on.is_empty() != on.is_empty() || (is_product && has_one_row(&plan)) {
             return Ok(None);
         }
-        let tables = tables(&plan)?;
+        let scans = scans(&plan);
         let alias = config.alias_generator().next(KEYS);
         let (keys, conditions) = match is_product {
             true => (any_row(plan)?, conditions),
@@ -87,7 +85,7 @@ impl Reduction {
         };
         let keys = SubqueryAlias::try_new(Arc::new(keys), alias)?;
         let reduction = Self {
-            tables,
+            scans,
             keys: LogicalPlan::SubqueryAlias(keys),
             null_equality: join.null_equality,
         };
@@ -265,7 +263,7 @@ impl Reduction {
                         && (conditions.is_empty()
                             || names_of(join.right.schema().columns())
                                 == names_of(conditions.keys(&self.keys)))
-                        && is_within(&tables(&join.right)?, &self.tables)
+                        && is_within(&scans(&join.right), &self.scans)
                     {
                         return Ok(true);
                     }
@@ -331,7 +329,7 @@ pub(super) fn is_reduction(join: &Join) -> bool {
     join.join_type == JoinType::LeftSemi && is_keys(&join.right)
 }
 
-fn is_keys(plan: &LogicalPlan) -> bool {
+pub(in super::super) fn is_keys(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::SubqueryAlias(alias) => alias.alias.table().starts_with(KEYS),
         LogicalPlan::Projection(projection) => is_keys(&projection.input),
@@ -343,34 +341,4 @@ fn names_of(columns: Vec<Column>) -> Vec<String> {
     let mut names: Vec<String> = columns.into_iter().map(|column| column.name).collect();
     names.sort_unstable();
     names
-}
-
-/// Whether these are tables of the others: what nothing is read of may have been dropped.
-fn is_within(tables: &[TableReference], others: &[TableReference]) -> bool {
-    tables.iter().all(|table| others.contains(table))
-}
-
-/// The tables that a plan reads, but for those that only reduce it: no rule changes them.
-pub(super) fn tables(plan: &LogicalPlan) -> Result<Vec<TableReference>> {
-    let (mut tables, mut open) = (Vec::new(), vec![plan]);
-    while let Some(plan) = open.pop() {
-        match plan {
-            LogicalPlan::TableScan(scan) => tables.push(scan.table_name.clone()),
-            LogicalPlan::Join(join) if is_reduction(join) => open.push(&join.left),
-            other => open.extend(other.inputs()),
-        }
-    }
-    tables.sort_unstable();
-    Ok(tables)
-}
-
-pub(super) fn overlap(plan: &LogicalPlan, with: &[TableReference]) -> Result<bool> {
-    let mut found = false;
-    plan.apply(|plan| {
-        if let LogicalPlan::TableScan(scan) = plan {
-            found |= with.contains(&scan.table_name);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
 }

@@ -66,6 +66,10 @@ impl Wanted {
         self.0[1] = calls;
         self
     }
+    pub(super) fn h_within(mut self, calls: RangeInclusive<usize>) -> Self {
+        self.0[2] = calls;
+        self
+    }
     pub(super) fn m_within(mut self, calls: RangeInclusive<usize>) -> Self {
         self.0[3] = calls;
         self

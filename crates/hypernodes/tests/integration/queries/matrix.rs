@@ -5,6 +5,7 @@ use datafusion::prelude::SessionContext;
 
 use super::cases::{Case, cases};
 use super::fixture::{Calls, Data, NAMES, Setting, ours, parquet, plain};
+use super::pairs::pairs;
 use super::reports::reports;
 use super::shared::shared;
 use super::sides::sides;
@@ -87,6 +88,7 @@ async fn check_all(n: i64, settings: &[Setting]) {
         .chain(reports())
         .chain(sides())
         .chain(shared())
+        .chain(pairs())
     {
         match expected(&case, &data, &plain).await {
             Ok(expected) => all.push((case, expected)),

@@ -7,6 +7,7 @@ mod fixture;
 mod logic;
 mod matrix;
 mod once_per;
+mod pairs;
 mod plans;
 mod reports;
 mod shared;

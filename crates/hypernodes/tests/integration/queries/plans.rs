@@ -4,6 +4,7 @@ use datafusion::prelude::SessionContext;
 
 use super::cases::cases;
 use super::fixture::{Calls, Data, Setting, ours, parquet};
+use super::pairs::pairs;
 use super::reports::reports;
 use super::shared::shared;
 use super::sides::sides;
@@ -34,6 +35,7 @@ async fn a_plan_that_is_optimized_again_stays_as_it_is() {
         .chain(reports())
         .chain(sides())
         .chain(shared())
+        .chain(pairs())
     {
         let sql = data.sql(case.query);
 
