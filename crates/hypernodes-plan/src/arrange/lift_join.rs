@@ -13,7 +13,7 @@ use super::lift::{Split, split};
 use super::lift_unnest::lift_unnest;
 use super::schedule::price;
 use super::sides::Offer;
-use crate::join::{joined_like, joins_once};
+use crate::join::{joined_like, joins_once, keeps_unmatched};
 use crate::total::is_total;
 use crate::udf::NodeUdf;
 
@@ -149,7 +149,8 @@ pub(super) fn lift_to_filter(
     let join = match &chain.base {
         LogicalPlan::Join(join) => join,
         LogicalPlan::Unnest(unnest) if !chain.steps.is_empty() => {
-            let lifted = lift_unnest(unnest, config)?;
+            let is_filtered = chain.steps.iter().any(Step::is_filter);
+            let lifted = lift_unnest(unnest, !is_filtered, config)?;
             let lifted = lifted.map(|lifted| chain.on(lifted, filter.input.schema()));
             return lifted.transpose();
         }
@@ -162,18 +163,32 @@ pub(super) fn lift_to_filter(
         _ => &[],
     };
     for is_left in kept {
-        let side = if *is_left { &join.left } else { &join.right };
+        let (side, other) = match is_left {
+            true => (&join.left, &join.right),
+            false => (&join.right, &join.left),
+        };
         let mut own: HashSet<Column> = side.schema().columns().into_iter().collect();
-        let mut drops = false;
+        let mut called = made_by_calls(other)?;
+        called.extend(chain.steps.iter().flat_map(Step::makes));
+        let (mut drops, mut is_free) = (false, false);
         for step in &chain.steps {
-            let is_own = step.reads().is_subset(&own);
+            let reads = step.reads();
+            let is_own = reads.is_subset(&own);
             drops |= step.is_filter() && !is_own;
+            is_free |= step.is_filter() && !is_own && reads.is_disjoint(&called);
             if is_own {
                 own.extend(step.makes());
             }
         }
+        // Predicates on what an outer join keeps may stand on either side of it: they go along, if
+        // one above needs no call.
+        let is_kept = keeps_unmatched(join.join_type, *is_left) && join.join_type != JoinType::Full;
+        let how = How {
+            is_selective: !(is_kept && is_free),
+            through: Through::Any,
+        };
         let lifted = match drops {
-            true => lift_side(join, *is_left, How::FOR_FILTERS, config)?,
+            true => lift_side(join, *is_left, how, config)?,
             false => None,
         };
         if let Some(lifted) = lifted {
@@ -199,14 +214,6 @@ struct How {
     through: Through,
 }
 
-impl How {
-    /// For what leaves fewer rows above the join.
-    const FOR_FILTERS: Self = Self {
-        is_selective: true,
-        through: Through::Any,
-    };
-}
-
 /// The plan with the calls of the sides of a join above it; those of a padded side only if they are
 /// null on padded rows. The next operator must take them on, or they would return to the sides.
 pub(super) fn with_kept_lifted(
@@ -218,7 +225,7 @@ pub(super) fn with_kept_lifted(
     let join = match &chain.base {
         LogicalPlan::Join(join) => join,
         LogicalPlan::Unnest(unnest) => {
-            let lifted = lift_unnest(unnest, config)?;
+            let lifted = lift_unnest(unnest, true, config)?;
             let lifted = lifted.map(|lifted| chain.on(lifted, plan.schema()));
             return lifted.transpose();
         }

@@ -11,10 +11,12 @@ use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift::{Split, split};
 use super::lift_join::{Through, with_kept_lifted};
 
-/// The plan with the calls above that the lists do not need, but for those that predicates below
-/// need. The rows that are made of one will share their calls.
+/// The plan with the calls above that the lists do not need, and the predicates on them; if
+/// `is_selective`, these stay, and what they need. The rows that are made of one will share their
+/// calls.
 pub(super) fn lift_unnest(
     unnest: &Unnest,
+    is_selective: bool,
     config: &dyn OptimizerConfig,
 ) -> Result<Option<LogicalPlan>> {
     let mut chain = Chain::of(&unnest.input)?;
@@ -43,7 +45,7 @@ pub(super) fn lift_unnest(
         below,
         above,
         columns,
-    }) = split(chain, needs, true)?
+    }) = split(chain, needs, is_selective)?
     else {
         return Ok(None);
     };

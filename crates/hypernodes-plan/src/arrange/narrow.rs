@@ -10,6 +10,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::OptimizerConfig;
 
 use super::chain::{Chain, Step, of_side, owned};
+use super::lift_join::{Through, with_kept_lifted};
 use crate::extract::{
     Demand, any_of, completed_by, demands_of, demands_of_predicate, made_name, replace,
 };
@@ -17,38 +18,59 @@ use crate::total::is_total;
 
 /// Gives a guard to each call below a projection or an aggregate that has none, if all who read
 /// its columns are guarded: a branch of CASE, AND, OR or COALESCE above the projection that made
-/// the call, as in a query of a view.
+/// the call, as in a query of a view; also where a join or lists' rows stand in between.
 pub(super) fn narrow(
     plan: LogicalPlan,
     config: &dyn OptimizerConfig,
 ) -> Result<Transformed<LogicalPlan>> {
     plan.transform_down_with_subqueries(|plan| match &plan {
         LogicalPlan::Projection(_) => {
-            let mut chain = Chain::of(&plan)?;
-            let readers = chain.columns.clone();
-            if !narrowed(&mut chain, &readers, config)? {
-                return Ok(Transformed::no(plan));
-            }
-            let base = std::mem::take(&mut chain.base);
-            chain.on(base, plan.schema()).map(Transformed::yes)
+            let narrowed = narrowed_or_lifted(&plan, config, |chain| Ok(chain.columns.clone()))?;
+            Ok(match narrowed {
+                Some(narrowed) => Transformed::yes(narrowed),
+                None => Transformed::no(plan),
+            })
         }
         LogicalPlan::Aggregate(aggregate) => {
-            let mut chain = Chain::of(&aggregate.input)?;
             let schema = aggregate.input.schema();
-            let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-            let readers = exprs.map(|expr| chain.over_base(expr, schema));
-            let readers = readers.collect::<Result<Vec<_>>>()?;
-            if !narrowed(&mut chain, &readers, config)? {
-                return Ok(Transformed::no(plan));
-            }
-            let base = std::mem::take(&mut chain.base);
-            let input = chain.on(base, schema)?;
-            let mut narrowed = aggregate.clone();
-            narrowed.input = Arc::new(input);
-            Ok(Transformed::yes(LogicalPlan::Aggregate(narrowed)))
+            let narrowed = narrowed_or_lifted(&aggregate.input, config, |chain| {
+                let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+                exprs.map(|expr| chain.over_base(expr, schema)).collect()
+            })?;
+            Ok(match narrowed {
+                Some(input) => {
+                    let mut narrowed = aggregate.clone();
+                    narrowed.input = Arc::new(input);
+                    Transformed::yes(LogicalPlan::Aggregate(narrowed))
+                }
+                None => Transformed::no(plan),
+            })
         }
         _ => Ok(Transformed::no(plan)),
     })
+}
+
+/// The plan with guards to its calls, or to those of the sides of a join, or of lists' rows, right
+/// below it, which then stand above.
+fn narrowed_or_lifted(
+    plan: &LogicalPlan,
+    config: &dyn OptimizerConfig,
+    readers: impl Fn(&Chain) -> Result<Vec<Expr>>,
+) -> Result<Option<LogicalPlan>> {
+    let in_place = |plan: &LogicalPlan| {
+        let mut chain = Chain::of(plan)?;
+        let readers = readers(&chain)?;
+        if !narrowed(&mut chain, &readers, config)? {
+            return Ok(None);
+        }
+        let base = std::mem::take(&mut chain.base);
+        chain.on(base, plan.schema()).map(Some)
+    };
+    if let Some(narrowed) = in_place(plan)? {
+        return Ok(Some(narrowed));
+    }
+    let lifted = with_kept_lifted(plan, Through::Any, config)?;
+    lifted.map_or(Ok(None), |lifted| in_place(&lifted))
 }
 
 /// Gives guards to calls of the chain; whether there was one to give.

@@ -265,5 +265,39 @@ pub(super) fn sides() -> Vec<Case> {
             "select v.x, v.a from v where not exists (select 1 from s where s.x = v.x)",
             |d| none().f(d.t(|t| t.x >= d.s.len() as i64)),
         ),
+        // Branches above a join, or above lists' rows, of what a view calls below.
+        case(
+            "select v.x, coalesce(s.y, v.a) from v left join s on s.x = v.x",
+            |d| none().f(d.n() - d.k()),
+        ),
+        case(
+            "select v.x, case when s.y > 5 then v.a end from v join s on s.x = v.x",
+            |d| none().f(d.s(|s| s.y > 5)),
+        ),
+        case(
+            "select s.x, max(v.a) filter (where s.y > 5) from v join s on s.x = v.x group by s.x",
+            |d| none().f(d.s(|s| s.y > 5)),
+        ),
+        case(
+            "select v.x, case when v.x > {75} then v.a end from v left join s on s.x = v.x",
+            |d| none().f(d.t(|t| t.x > d.percent(75))),
+        ),
+        case(
+            "select case when u = 3 then a end from (select a, unnest([x, y]) u from v)",
+            |d| none().f(d.t(|t| t.x == 3 || t.y == 3)),
+        ),
+        // Predicates on calls wait for those without.
+        case(
+            "select v.x from v left join s on s.x = v.x where s.x is null and v.a > 50",
+            |d| none().f(d.n() - d.k()),
+        ),
+        case(
+            "select v.x, s.y from v left join s on s.x = v.x where (s.y is null or s.y < 5) and v.a > 50",
+            |d| none().f(d.n() - d.k() + d.s(|s| s.y < 5)),
+        ),
+        case(
+            "select x from (select x, a, unnest([x, y]) u from v) where u = 3 and a > 4",
+            |d| none().f(d.t(|t| t.x == 3 || t.y == 3)),
+        ),
     ]
 }
