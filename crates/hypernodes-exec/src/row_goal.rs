@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion_common::Result;
 use datafusion_common::config::ConfigOptions;
-use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion_physical_plan::coop::CooperativeExec;
 use datafusion_physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
@@ -12,7 +11,9 @@ use datafusion_physical_plan::filter::FilterExec;
 use datafusion_physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion_physical_plan::projection::ProjectionExec;
 use datafusion_physical_plan::repartition::RepartitionExec;
+use datafusion_physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion_physical_plan::unnest::UnnestExec;
+use datafusion_physical_plan::{ExecutionPlan, Partitioning};
 use datafusion_session::physical_optimizer::PhysicalOptimizerRule;
 
 use crate::node_map::NodeMapExec;
@@ -21,7 +22,8 @@ use crate::node_map::NodeMapExec;
 /// filters and projections, by a limit. It calls for about as many rows at first.
 ///
 /// Filters in between hand on their rows as soon as they have as many, instead of filling a
-/// batch.
+/// batch; and they read a partition of calls as it is: to spread its rows over others first would
+/// call for more.
 #[derive(Debug, Default)]
 pub struct SetRowGoals;
 
@@ -52,6 +54,13 @@ fn aim(plan: Arc<dyn ExecutionPlan>, goal: Option<usize>) -> Result<Arc<dyn Exec
         (own, goal) => own.or(goal),
     };
     let below = goal.filter(|_| passes_on(&*plan));
+    if let Some(spread) = plan.downcast_ref::<RepartitionExec>()
+        && goal.is_some()
+        && matches!(spread.partitioning(), Partitioning::RoundRobinBatch(_))
+        && is_of_nodes(spread.input())
+    {
+        return aim(Arc::clone(spread.input()), goal);
+    }
     let children = plan.children().into_iter();
     let aimed = children.map(|child| aim(Arc::clone(child), below));
     let aimed = aimed.collect::<Result<Vec<_>>>()?;
@@ -74,6 +83,12 @@ fn aim(plan: Arc<dyn ExecutionPlan>, goal: Option<usize>) -> Result<Arc<dyn Exec
     }
 }
 
+/// Whether the rows are those of calls, or some of them.
+fn is_of_nodes(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let is_link = plan.is::<ProjectionExec>() || plan.is::<FilterExec>();
+    plan.is::<NodeMapExec>() || (is_link && plan.children().into_iter().all(is_of_nodes))
+}
+
 /// Whether the operator reads no more than it needs for the rows that are read of it.
 fn passes_on(plan: &dyn ExecutionPlan) -> bool {
     plan.is::<NodeMapExec>()
@@ -82,6 +97,7 @@ fn passes_on(plan: &dyn ExecutionPlan) -> bool {
         || plan.is::<GlobalLimitExec>()
         || plan.is::<LocalLimitExec>()
         || plan.is::<CoalescePartitionsExec>()
+        || plan.is::<SortPreservingMergeExec>()
         || plan.is::<CooperativeExec>()
         || plan.is::<RepartitionExec>()
         || plan.is::<UnnestExec>()

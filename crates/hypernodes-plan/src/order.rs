@@ -24,6 +24,11 @@ impl Price {
         self
     }
 
+    /// Whether it is worth to sort all rows first, if fewer are then called for.
+    pub(crate) fn is_dear(self) -> bool {
+        self.is_async || self.cost > 1
+    }
+
     /// Of the calls of a row in an expression, each once.
     fn of(expr: &Expr) -> Self {
         let (mut price, mut seen) = (Self::default(), HashSet::new());

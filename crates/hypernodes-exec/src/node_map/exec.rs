@@ -10,7 +10,7 @@ use datafusion_execution::memory_pool::MemoryPool;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::equivalence::EquivalenceProperties;
 use datafusion_physical_expr::projection::ProjectionMapping;
-use datafusion_physical_expr::{Distribution, PhysicalExpr};
+use datafusion_physical_expr::{Distribution, LexOrdering, OrderingRequirements, PhysicalExpr};
 use datafusion_physical_plan::execution_plan::{
     CardinalityEffect, EvaluationType, ReplaceChildrenOptions, SchedulingType,
     apply_expression_roots,
@@ -37,13 +37,16 @@ use crate::runtime::Runtime;
 
 /// The input's rows in their order, with one more column for each call.
 ///
-/// The input is partitioned by what calls are made once per, if they are.
+/// The input is partitioned by what calls are made once per, if they are; where its order is to be
+/// kept, it is one partition of that order.
 /// Partitions and statistics are the input's, and so is the order, unless a call's settings say that
 /// it need not be kept. Filters and limits pass through.
 #[derive(Debug)]
 pub struct NodeMapExec {
     input: Arc<dyn ExecutionPlan>,
     calls: Vec<PhysicalCall>,
+    /// In which rows must come.
+    order: Option<LexOrdering>,
     row_goal: Option<usize>,
     runtime: Arc<Runtime>,
     properties: Arc<PlanProperties>,
@@ -57,7 +60,9 @@ impl NodeMapExec {
         runtime: Arc<Runtime>,
     ) -> Self {
         let properties = Arc::new(properties(&input, &calls));
+        let order = input.output_ordering().filter(|_| must_keep_order(&calls));
         Self {
+            order: order.cloned(),
             input,
             calls,
             row_goal: None,
@@ -106,6 +111,7 @@ impl NodeMapExec {
         let exec = Self::new(input, self.calls.clone(), Arc::clone(&self.runtime));
         Arc::new(Self {
             row_goal: goal,
+            order: self.order.clone(),
             ..exec
         })
     }
@@ -173,7 +179,12 @@ pub(crate) fn run(
 
 /// Whether rows leave the calls in the order in which they come.
 fn are_ordered(calls: &[PhysicalCall]) -> bool {
-    calls.iter().any(|call| call.keeps_order) || calls.iter().all(PhysicalCall::is_ordered)
+    must_keep_order(calls) || calls.iter().all(PhysicalCall::is_ordered)
+}
+
+/// Whether the plan above relies on the order of the rows.
+fn must_keep_order(calls: &[PhysicalCall]) -> bool {
+    calls.iter().any(|call| call.keeps_order)
 }
 
 fn properties(input: &Arc<dyn ExecutionPlan>, calls: &[PhysicalCall]) -> PlanProperties {
@@ -211,10 +222,16 @@ impl ExecutionPlan for NodeMapExec {
         vec![are_ordered(&self.calls)]
     }
 
-    /// Rows that share a call come in one partition.
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![self.order.clone().map(OrderingRequirements::from)]
+    }
+
+    /// Rows that share a call come in one partition, and so do all, where they are called for in
+    /// their order.
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         let mut rows = self.calls.iter().filter_map(PhysicalCall::once_per);
         InputDistributionRequirements::new(vec![match rows.next() {
+            _ if self.order.is_some() => Distribution::SinglePartition,
             Some(row) => Distribution::KeyPartitioned(vec![Arc::clone(row)]),
             None => Distribution::UnspecifiedDistribution,
         }])
@@ -247,6 +264,7 @@ impl ExecutionPlan for NodeMapExec {
         let exec = Self::new(input, self.calls.clone(), Arc::clone(&self.runtime));
         Ok(Arc::new(Self {
             row_goal: self.row_goal,
+            order: self.order.clone(),
             ..exec
         }))
     }

@@ -15,6 +15,7 @@ use super::chain::{Chain, Step, named, names, owned, stack};
 use super::lift_first::lift_first;
 use super::lift_groups::lift_groups;
 use super::lift_join::{Through, lift_condition, lift_join, lift_to_filter, with_kept_lifted};
+use super::schedule::price;
 
 /// Moves the calls below `Sort … fetch`, `Limit`, `Window` and joins that leave fewer rows above
 /// them, if the operator does not need what they make.
@@ -130,21 +131,23 @@ fn lift_sort(
         .iter()
         .map(|key| chain.over_base(&key.expr, schema));
     let keys = keys.collect::<Result<Vec<_>>>()?;
-    let needs = keys.iter().flat_map(owned).collect();
+    let needs: HashSet<Column> = keys.iter().flat_map(owned).collect();
+    let keys = std::iter::zip(&sort.expr, keys).map(|(key, expr)| key.with_expr(expr));
+    let keys: Vec<SortExpr> = keys.collect();
+    let is_sorted = matches!(&chain.base, LogicalPlan::Sort(base) if base.expr == keys);
+    let is_tested_last = limit.is_none() && !is_sorted && has_dear_filter(&chain, &needs);
     let Some(Split {
         below,
         above,
         columns,
-    }) = split(chain, needs, true)?
+    }) = split(chain, needs, !is_tested_last)?
     else {
         return Ok(None);
     };
-    let keys = std::iter::zip(&sort.expr, keys).map(|(key, expr)| key.with_expr(expr));
-    let keys: Vec<SortExpr> = keys.collect();
     let lower = LogicalPlan::Sort(Sort {
         expr: keys.clone(),
         input: Arc::new(below),
-        fetch: sort.fetch,
+        fetch: sort.fetch.filter(|_| !is_tested_last),
     });
     let lower = match limit {
         Some(limit) => LogicalPlan::Limit(Limit {
@@ -154,13 +157,26 @@ fn lift_sort(
         None => lower,
     };
     let upper = stack(lower, above.into_iter().map(Step::keeping_order))?;
-    if columns
-        .iter()
-        .all(|column| matches!(column, Expr::Column(_)))
-    {
+    let is_column = |column: &Expr| matches!(column, Expr::Column(_));
+    if !is_tested_last && columns.iter().all(is_column) {
         return named(upper, columns, names(schema)).map(Some);
     }
-    sorted_again(upper, columns, keys, schema, config).map(Some)
+    let fetch = sort.fetch.filter(|_| is_tested_last);
+    sorted_again(upper, columns, keys, fetch, schema, config).map(Some)
+}
+
+/// Whether a predicate needs calls that cost more than to sort, and that the keys do without: the
+/// rows are then sorted first, and tested in their order until there are enough.
+fn has_dear_filter(chain: &Chain, needs: &HashSet<Column>) -> bool {
+    let known = chain.needed(needs.iter().cloned());
+    let is_dear = |place: &usize| match &chain.steps[*place] {
+        Step::Call(call) => call.is_repeatable() && price(chain, [place]).is_dear(),
+        Step::Filter(_) => false,
+    };
+    let filters = chain.steps.iter().filter(|step| step.is_filter());
+    filters
+        .flat_map(|filter| chain.needed(filter.reads()))
+        .any(|place| !known.contains(&place) && is_dear(&place))
 }
 
 /// Whether there are no more rows than `sort` leaves.
@@ -231,6 +247,7 @@ fn sorted_again(
     plan: LogicalPlan,
     columns: Vec<Expr>,
     keys: Vec<SortExpr>,
+    fetch: Option<usize>,
     schema: &DFSchema,
     config: &dyn OptimizerConfig,
 ) -> Result<LogicalPlan> {
@@ -248,7 +265,7 @@ fn sorted_again(
     let sorted = LogicalPlan::Sort(Sort {
         expr: keys.collect(),
         input: Arc::new(computed),
-        fetch: None,
+        fetch,
     });
     let kept = schema.iter().map(Column::from).map(Expr::Column);
     named(sorted, kept.collect::<Vec<_>>(), names(schema))

@@ -8,7 +8,7 @@ use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_expr::{Distinct, Expr, LogicalPlan, Sort};
 
 use super::chain::{Chain, Step, stack};
-use crate::node_map::NodeMap;
+use crate::node_map::{MappedCall, NodeMap};
 
 /// Drops each `Sort` without a limit below an operator that forgets the order of its input, as
 /// DataFusion does when it plans physically.
@@ -41,7 +41,7 @@ fn above_filters(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     }
     let mut chain = Chain::of(plan)?;
     let is_pure = |step: &Step| match step {
-        Step::Call(call) => call.is_repeatable(),
+        Step::Call(call) => call.is_repeatable() && !call.keeps_order,
         Step::Filter(_) => true,
     };
     if !chain.steps.iter().any(Step::is_filter) || !chain.steps.iter().all(is_pure) {
@@ -76,8 +76,12 @@ fn seen_below(plan: &LogicalPlan, is_seen: bool) -> Vec<bool> {
         LogicalPlan::Join(_) => vec![false, false],
         LogicalPlan::Window(window) => vec![!window.window_expr.iter().all(is_sorted)],
         other => match NodeMap::of(other) {
-            // What a node makes that is not pure may depend on the rows before.
-            Some(map) => vec![is_seen || !map.calls().iter().all(|call| call.is_repeatable())],
+            // What a node makes that is not pure may depend on the rows before; others may be made
+            // in the order in which their rows are wanted.
+            Some(map) => {
+                let sees = |call: &MappedCall| call.keeps_order || !call.is_repeatable();
+                vec![is_seen || map.calls().iter().any(sees)]
+            }
             None => Vec::new(),
         },
     }

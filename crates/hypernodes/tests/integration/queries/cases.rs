@@ -99,6 +99,22 @@ impl Data {
     pub(super) fn s(&self, is_needed: impl Fn(&Row) -> bool) -> usize {
         self.s.iter().filter(|row| is_needed(row)).count()
     }
+    /// How many of the rows that are open are tested in their order until so many are hits.
+    pub(super) fn until(
+        &self,
+        hits: usize,
+        is_hit: impl Fn(&Row) -> bool,
+        rows: Vec<Row>,
+        is_open: impl Fn(&Row) -> bool,
+    ) -> usize {
+        let open = rows.into_iter().filter(is_open);
+        let found = open.scan(0, |found, row| {
+            let is_wanted = *found < hits;
+            *found += usize::from(is_hit(&row));
+            is_wanted.then_some(())
+        });
+        found.count()
+    }
     /// Rows of `t` by a key.
     pub(super) fn sorted<K: Ord>(&self, key: impl Fn(&Row) -> K) -> Vec<Row> {
         let mut rows = self.t.clone();
@@ -325,11 +341,19 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         case(
             "select x, b from v where a > {190} and x > 5 order by y limit 3",
-            |d| none().f(d.t(|r| r.x > 5)).g(3),
+            |d| {
+                let is_hit = |row: &Row| over(row.x, d.percent(190));
+                let first = d.until(3, is_hit, d.sorted(|row| row.y), |row| row.x > 5);
+                none().f_within(first..=d.t(|row| row.x > 5)).g(3)
+            },
         ),
         case(
             "select x, b from v2 where a > {190} and x > 5 order by x limit 3",
-            |d| none().f(d.t(|r| r.x > 5)).g(3),
+            |d| {
+                let is_hit = |row: &Row| over(row.x, d.percent(190));
+                let first = d.until(3, is_hit, d.t.clone(), |row| row.x > 5);
+                none().f_within(first..=d.t(|row| row.x > 5)).g(3)
+            },
         ),
         case(
             "select x, case when y > 0 then f(x) else 0 end c from t order by y limit 10",

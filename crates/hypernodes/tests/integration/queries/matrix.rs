@@ -4,7 +4,7 @@ use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
 
 use super::cases::{Case, cases};
-use super::fixture::{Calls, Data, NAMES, Setting, ours, parquet, plain};
+use super::fixture::{Calls, Data, NAMES, Setting, m, ours, parquet, plain};
 use super::pairs::pairs;
 use super::reports::reports;
 use super::shared::shared;
@@ -140,4 +140,53 @@ async fn calls_and_rows_are_right_on_ten_thousand_rows() {
         is_async: false,
     };
     check_all(10_000, &[setting]).await;
+}
+
+/// Sorted first, then tested in order: at most one step of the window past the last hit, and a step
+/// is as long as all before it.
+#[tokio::test]
+async fn a_dear_predicate_is_tested_in_the_order_that_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Data::new(2000);
+    let file = parquet(&data, folder.path());
+    let plain = plain(&data, &file).await;
+    let cases = [
+        (
+            "select x, f(x) from t where m(y) = 3 order by z, x limit 10",
+            3,
+            data.until(
+                10,
+                |row| m(row.y) == 3,
+                data.sorted(|row| (row.z, row.x)),
+                |_| true,
+            ),
+        ),
+        (
+            "select x, a from v where b > {10} order by y desc limit 5 offset 3",
+            1,
+            8,
+        ),
+    ];
+    for partitions in [1, 3, 8] {
+        for batch_size in [7, 8192] {
+            let setting = Setting {
+                batch_size,
+                partitions,
+                is_async: true,
+            };
+            let calls = Calls::default();
+            let context = ours(&data, setting, &file, &calls).await;
+            for (query, node, first) in &cases {
+                let query = data.sql(query);
+                let found = rows(&context, &query).await.expect("rows");
+                assert_eq!(found, rows(&plain, &query).await.expect("rows"), "{query}");
+                let called = calls.take()[*node];
+                let bound = *first..=2 * first + 10;
+                assert!(
+                    bound.contains(&called),
+                    "{query}: {called} calls, not {bound:?}, {setting:?}"
+                );
+            }
+        }
+    }
 }

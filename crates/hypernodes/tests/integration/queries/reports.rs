@@ -113,7 +113,10 @@ pub(super) fn reports() -> Vec<Case> {
         ),
         case(
             "select x, m(x), f(x) from t where m(x) = 3 order by y limit 5",
-            |d| none().m(d.n()).f(5),
+            |d| {
+                let first = d.until(5, |row| m(row.x) == 3, d.sorted(|row| row.y), |_| true);
+                none().m_within(first..=d.n()).f(5)
+            },
         ),
         // Subqueries.
         case(
