@@ -15,6 +15,7 @@ const SETTING: Setting = Setting {
     batch_size: 64,
     partitions: 2,
     is_async: false,
+    max_passes: 3,
 };
 
 struct Bench {
