@@ -1,6 +1,10 @@
 //! How far past what a limit needs its calls go, and which rows it gives.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hypernodes::prelude::*;
 
 use super::fixture::{Calls, Data, Row, Setting, f, ours, parquet, plain};
 use super::matrix::rows;
@@ -59,12 +63,12 @@ async fn a_limit_over_a_filter_calls_for_one_window_past_its_last_hit() {
             10,
             |row, _| f(row.x) > Some(1),
         ),
-        // The tenth hit is in the middle of the table, after many steps.
+        // The tenth hit comes soon after 10 + 20 + 40 .. rows, if steps doubled for ever.
         (
-            "select x, f(x) a from t where f(x) > {100}",
+            "select x, f(x) a from t where f(x) > {104}",
             "limit 10",
             10,
-            |row, data| f(row.x) > Some(data.percent(100)),
+            |row, data| f(row.x) > Some(data.percent(104)),
         ),
         (
             "select x, a from pv where a > {190}",
@@ -109,6 +113,45 @@ async fn a_limit_over_a_filter_calls_for_one_window_past_its_last_hit() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Calls that all wait are issued as far as the window lets them, whatever the node allows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_are_one_window_ahead_of_a_limit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Data::new(10_000);
+    let file = parquet(&data, folder.path());
+    // The tenth hit comes soon after 10 + 20 + 40 .. rows, if steps doubled for ever.
+    let query = data.sql("select x from t where slow(x) > {104} limit 10");
+    let passes = |row: &Row| 2 * row.x > data.percent(104);
+    for setting in settings().filter(|setting| setting.is_async) {
+        let context = ours(&data, setting, &file, &Calls::default()).await;
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let slow = Node::map_async("slow", ["x"], move |x: i64| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async move {
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                2 * x
+            }
+        });
+        let allowed = Settings {
+            max_in_flight: Some(10_000),
+            ..Settings::default()
+        };
+        let registered = context.register_nodes([slow.with_settings(allowed)]);
+        registered.expect("a free name");
+        let found = rows(&context, &query).await.expect("ten rows");
+        assert_eq!(found.len(), 10, "{setting:?}");
+        let counted = count.load(Ordering::Relaxed);
+        let wanted = bound(&parts(&data, setting.partitions), 10, passes);
+        assert!(
+            wanted.contains(&counted),
+            "{counted} calls of {wanted:?} at {setting:?}"
+        );
+    }
 }
 
 /// Whichever ten rows are taken: how many of them pass, they tell.

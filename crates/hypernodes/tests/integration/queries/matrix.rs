@@ -1,6 +1,7 @@
 //! Every case at every setting.
 
-use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
 
 use super::cases::{Case, cases};
@@ -13,12 +14,23 @@ use super::sides::sides;
 pub(super) async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
     let batches = frame.collect().await.map_err(|error| error.to_string())?;
-    let table = pretty_format_batches(&batches)
-        .map_err(|error| error.to_string())?
-        .to_string();
-    let lines = table.lines().map(str::trim).map(str::to_owned);
-    let rows = lines.filter(|line| line.starts_with('|')).skip(1);
-    Ok(rows.map(|row| row.replace(' ', "")).collect())
+    let mut rows = Vec::new();
+    for batch in &batches {
+        let options = FormatOptions::default();
+        let columns = batch.columns().iter();
+        let cells = columns.map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+        let cells: Result<Vec<ArrayFormatter>, ArrowError> = cells.collect();
+        let cells = cells.map_err(|error| error.to_string())?;
+        rows.extend((0..batch.num_rows()).map(|row| {
+            let mut text = String::from("|");
+            for cell in &cells {
+                text += &cell.value(row).to_string().replace(' ', "");
+                text.push('|');
+            }
+            text
+        }));
+    }
+    Ok(rows)
 }
 
 /// What plain DataFusion gives: the rows, or those that a limited query may choose from.
@@ -115,9 +127,28 @@ async fn check_all(n: i64, settings: &[Setting]) {
     assert!(faults.is_empty(), "{count} faults:\n{}", faults.join("\n"));
 }
 
+/// All settings of one kind of nodes; with eight partitions, every batch size has both kinds.
+fn settings(is_async: bool) -> Vec<Setting> {
+    let all = Setting::all().into_iter();
+    let others = Setting::all().into_iter();
+    let others = others.filter(|setting| setting.partitions == 8);
+    let others = others.map(|setting| Setting {
+        is_async: !setting.is_async,
+        ..setting
+    });
+    let each = all.chain(others);
+    each.filter(|setting| setting.is_async == is_async)
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
-    check_all(200, &Setting::all()).await;
+async fn sync_calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
+    check_all(200, &settings(false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn async_calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
+    check_all(200, &settings(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
