@@ -15,7 +15,7 @@ use crate::node_map::NodeMapExec;
 /// Refuses a plan in which an operator other than [`NodeMapExec`] would call a node.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`], naming the node and the operator.
+/// [`ErrorKind::Unsupported`], naming the node, the operator and the expression.
 pub fn check_fence(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     plan.apply(|operator| {
         if (operator.as_ref() as &dyn Any).is::<NodeMapExec>() {
@@ -28,9 +28,9 @@ pub fn check_fence(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
                     return Ok(TreeNodeRecursion::Continue);
                 };
                 let message = format!(
-                    "node {:?} is called in {}, where it could run any number of times; call it in a subquery's SELECT",
+                    "node {:?} is called in {} by {expr}, where it could run any number of times; call it in a subquery's SELECT, and leave \"datafusion.optimizer.max_passes\" above 0",
                     udf.bound().node.name(),
-                    operator.name()
+                    operator.name(),
                 );
                 Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
             })

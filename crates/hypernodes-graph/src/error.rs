@@ -38,9 +38,9 @@ pub enum ErrorKind {
 
 /// What went wrong, where, and what caused it.
 ///
-/// `Display` prints the message and the context, never the source: print the chain of
-/// [`source`](StdError::source) to see all. The user's own error is found by
-/// [`Error::user_error`].
+/// `Display` prints the message and the context, not the source: print the chain of
+/// [`source`](StdError::source) to see all, or ask for it by [`Error::with_sources_told`]. The
+/// user's own error is found by [`Error::user_error`].
 ///
 /// ```
 /// use hypernodes_graph::{Error, ErrorKind};
@@ -60,6 +60,7 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    tells_sources: bool,
 }
 
 /// The key of the row that failed.
@@ -75,6 +76,7 @@ impl Error {
             message: message.into(),
             context: Vec::new(),
             source: None,
+            tells_sources: false,
         }))
     }
 
@@ -119,6 +121,29 @@ impl Error {
         self.with_context(FIRST_OF_BATCH, row)
     }
 
+    /// The same error, whose `Display` also tells its sources, each once.
+    ///
+    /// So DataFusion carries it: of an error of a query, people print the outermost alone.
+    ///
+    /// ```
+    /// use hypernodes_graph::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::NodeFailed, "it failed").with_source("no 3").with_row(7);
+    /// assert_eq!(error.with_sources_told().to_string(), "it failed (row: 7): no 3");
+    /// ```
+    #[must_use]
+    pub fn with_sources_told(mut self) -> Self {
+        Arc::make_mut(&mut self.0).tells_sources = true;
+        self
+    }
+
+    /// The same error, whose `Display` leaves the sources to the chain.
+    #[must_use]
+    pub fn with_sources_untold(mut self) -> Self {
+        Arc::make_mut(&mut self.0).tells_sources = false;
+        self
+    }
+
     /// What the caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -151,31 +176,47 @@ impl Error {
     /// The first error of type `E` in the chain of sources: the user's own error as it was;
     /// `None` if there is none.
     pub fn user_error<E: StdError + 'static>(&self) -> Option<&E> {
+        self.causes().find_map(|error| error.downcast_ref::<E>())
+    }
+}
+
+impl Error {
+    /// The message and the context.
+    fn text(&self) -> String {
+        let facts = self.0.context.iter();
+        let facts: Vec<String> = facts
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect();
+        match facts.is_empty() {
+            true => self.0.message.clone(),
+            false => format!("{} ({})", self.0.message, facts.join(", ")),
+        }
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
         std::iter::successors(self.source(), |error| (*error).source())
-            .find_map(|error| error.downcast_ref::<E>())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
-        for (position, (key, value)) in self.0.context.iter().enumerate() {
-            let open = if position == 0 { " (" } else { ", " };
-            write!(f, "{open}{key}: {value}")?;
+        let mut text = self.text();
+        if self.0.tells_sources {
+            for cause in self.causes().map(ToString::to_string) {
+                // Many errors end with what their own source says.
+                if !text.ends_with(&cause) {
+                    text = format!("{text}: {cause}");
+                }
+            }
         }
-        if !self.0.context.is_empty() {
-            f.write_str(")")?;
-        }
-        Ok(())
+        f.write_str(&text)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {self}", self.0.kind)?;
-        let causes = std::iter::successors(self.source(), |error| (*error).source());
-        causes
-            .into_iter()
+        write!(f, "{:?}: {}", self.0.kind, self.text())?;
+        self.causes()
             .try_for_each(|cause| write!(f, "\n  caused by: {cause}"))
     }
 }
@@ -209,5 +250,17 @@ mod tests {
         assert_eq!(error.row(), Some(3));
         assert!(error.user_error::<std::io::Error>().is_some());
         assert!(error.user_error::<fmt::Error>().is_none());
+    }
+    #[test]
+    fn an_error_that_tells_its_sources_tells_each_once() {
+        let inner = Error::new(ErrorKind::InvalidInput, "no 3")
+            .with_source(std::io::Error::other("of the disk"))
+            .with_sources_told();
+        let error = Error::new(ErrorKind::NodeFailed, "it failed").with_source(inner);
+        assert_eq!(error.to_string(), "it failed");
+        let told = error.with_sources_told();
+        assert_eq!(told.to_string(), "it failed: no 3: of the disk");
+        assert!(told.user_error::<std::io::Error>().is_some());
+        assert_eq!(told.with_sources_untold().to_string(), "it failed");
     }
 }

@@ -7,6 +7,7 @@
 //! - [`NodeUdf`] is a node's call in an expression;
 //! - [`PinNodes`], first of the optimizer's rules, keeps predicates on nodes where they are;
 //! - [`ExtractNodes`], the last, moves every call into a [`NodeMap`];
+//! - [`DeferRefusal`] lets a rule of ours refuse a plan in its own words;
 //! - [`share_calls`], before physical planning, lets the rows that a join makes of one row share a
 //!   call;
 //! - [`to_datafusion`] and [`from_datafusion`] carry errors through DataFusion and back.
@@ -21,6 +22,7 @@ mod names;
 mod node_map;
 mod order;
 mod pin_nodes;
+mod refusal;
 mod share;
 mod subqueries;
 mod total;
@@ -33,5 +35,6 @@ pub use extract::ExtractNodes;
 pub use names::has_ambiguous_names;
 pub use node_map::{MappedCall, MappedOutput, NodeMap, calls_nodes};
 pub use pin_nodes::PinNodes;
+pub use refusal::{DeferRefusal, Refused};
 pub use share::share_calls;
 pub use udf::{BoundNode, NodeUdf};

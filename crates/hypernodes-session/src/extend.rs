@@ -14,7 +14,9 @@ use datafusion::physical_optimizer::ensure_requirements::EnsureRequirements;
 use datafusion::prelude::SessionContext;
 use hypernodes_exec::{Runtime, SetRowGoals};
 use hypernodes_graph::{Error, ErrorKind, Node, Pipeline, Result};
-use hypernodes_plan::{BoundNode, ExtractNodes, NodeUdf, PinNodes, apply, from_datafusion};
+use hypernodes_plan::{
+    BoundNode, DeferRefusal, ExtractNodes, NodeUdf, PinNodes, apply, from_datafusion,
+};
 
 use crate::gather::GatherShared;
 use crate::planner::NodeQueryPlanner;
@@ -56,8 +58,8 @@ pub(crate) fn extend(state: SessionState, planner: NodeQueryPlanner) -> SessionS
         .iter()
         .filter(|rule| !is_ours(rule.name()));
     let mut rules: Vec<_> = others.cloned().collect();
-    rules.insert(0, Arc::new(PinNodes));
-    rules.push(Arc::new(ExtractNodes));
+    rules.insert(0, Arc::new(DeferRefusal(PinNodes)));
+    rules.push(Arc::new(DeferRefusal(ExtractNodes)));
     let others = state
         .physical_optimizers()
         .iter()

@@ -7,11 +7,12 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use hypernodes_exec::{NodeMapPlanner, Runtime, check_fence};
-use hypernodes_plan::{NodeMap, calls_nodes, has_ambiguous_names, share_calls};
+use hypernodes_graph::{Error, ErrorKind};
+use hypernodes_plan::{NodeMap, calls_nodes, has_ambiguous_names, share_calls, to_datafusion};
 
 /// DataFusion's own planner, which also plans nodes and refuses a plan that would call one
 /// anywhere else.
@@ -49,6 +50,9 @@ impl QueryPlanner for NodeQueryPlanner {
         let extension = Arc::new(NodeMapPlanner::new(Arc::clone(&self.runtime)));
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![extension]);
         let is_mapped = calls_nodes(plan)?;
+        if is_mapped {
+            check_outer_references(plan)?;
+        }
         let shared = is_mapped.then(|| share_calls(plan)).transpose()?;
         let plan = shared.as_ref().unwrap_or(plan);
         let state = session.as_any().downcast_ref::<SessionState>();
@@ -73,6 +77,26 @@ impl QueryPlanner for NodeQueryPlanner {
         check_fence(&physical)?;
         Ok(physical)
     }
+}
+
+/// Refuses a correlated subquery that DataFusion could not make a join of, as some that are LATERAL:
+/// its own error tells neither the subquery nor what to do.
+fn check_outer_references(plan: &LogicalPlan) -> Result<()> {
+    plan.apply(|plan| {
+        plan.apply_expressions(|expr| {
+            expr.apply(|part| {
+                let Expr::OuterReferenceColumn(_, column) = part else {
+                    return Ok(TreeNodeRecursion::Continue);
+                };
+                let message = format!(
+                    "a subquery that calls nodes reads {:?} of the query around it, in {expr}, and DataFusion cannot make a join of it; join both, and call the nodes above the join",
+                    column.flat_name()
+                );
+                Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
+            })
+        })
+    })?;
+    Ok(())
 }
 
 fn keeps_order(plan: &LogicalPlan) -> Result<bool> {

@@ -8,13 +8,13 @@ use datafusion_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_session::{ExtensionPlanner, PhysicalPlanner, Session};
-use hypernodes_plan::NodeMap;
+use hypernodes_plan::{NodeMap, Refused, to_datafusion};
 
 use super::layers::plant;
 use super::physical_call::{PhysicalCall, Shared};
 use crate::runtime::Runtime;
 
-/// The extension planner of [`NodeMap`].
+/// The extension planner of [`NodeMap`], and of [`Refused`], whose error it gives.
 #[derive(Debug)]
 pub struct NodeMapPlanner(Arc<Runtime>);
 
@@ -36,6 +36,9 @@ impl ExtensionPlanner for NodeMapPlanner {
         session: &dyn Session,
         context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let Some(error) = Refused::of(node) {
+            return Err(to_datafusion(error.clone()));
+        }
         let Some(map) = node.as_any().downcast_ref::<NodeMap>() else {
             return Ok(None);
         };

@@ -235,25 +235,41 @@ async fn several_batches_of_a_batch_node_are_called_for_at_once() -> Result<()> 
 
 #[tokio::test]
 async fn explain_analyze_tells_rows_calls_times_and_peak_of_each_node() -> Result<()> {
-    let count = Peak::default();
-    let [_, later, _] = kinds(&count);
+    let [_, later, _] = kinds(&Peak::default());
+    let once = Node::map("once", ["x"], |x: i64| x);
+    let whole = Node::batch("whole", ["x"], |x: &Int64Array| -> Int64Array { x.clone() });
     let settings = Settings {
         max_in_flight: Some(7),
         ..Settings::default()
     };
     let session = Session::new()?;
-    session.register_nodes([later.with_settings(settings)])?;
-    let query = format!("EXPLAIN ANALYZE SELECT y(NULLIF(x, 0)) FROM ({SERIES})");
-    let shown = session.sql(&query).await?.collect().await.expect("a plan");
+    session.register_nodes([later.with_settings(settings), once, whole])?;
+    // The three are called at once, by one operator.
+    let query = "EXPLAIN ANALYZE SELECT y(NULLIF(x, 0)), CASE WHEN x < 100 THEN once(x) END, whole(x) FROM (SELECT value AS x FROM generate_series(0, 899))";
+    let shown = session.sql(query).await?.collect().await.expect("a plan");
     let shown = datafusion::arrow::util::pretty::pretty_format_batches(&shown);
     let shown = shown.expect("text").to_string();
+    let mut lines = shown.lines().filter(|line| line.contains("NodeMapExec"));
+    let line = lines.next().unwrap_or_default();
+    assert_eq!(lines.next(), None, "{shown}");
     for figure in [
-        "y.calls=999",
+        "output_rows=900,",
+        "y.rows_in=900",
+        "y.calls=899",
         "y.peak_in_flight=7",
-        "y.waiting=",
-        "y.rows_in=",
+        "once.rows_in=900",
+        "once.calls=100",
+        "whole.rows_in=900",
+        "whole.calls=1,",
+        "whole.peak_in_flight=1,",
     ] {
-        assert!(shown.contains(figure), "{figure} is not in\n{shown}");
+        assert!(line.contains(figure), "{figure} is not in\n{shown}");
+    }
+    for node in ["y", "once", "whole"] {
+        for figure in ["waiting", "computing", "peak_in_flight"] {
+            let figure = format!("{node}.{figure}=");
+            assert!(line.contains(&figure), "{figure} is not in\n{shown}");
+        }
     }
     Ok(())
 }

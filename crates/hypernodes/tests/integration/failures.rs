@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::Int64Array;
+use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use hypernodes::prelude::*;
 
@@ -71,6 +72,46 @@ async fn a_users_error_crosses_sql_and_a_join() -> Result<()> {
         let error = hypernodes::from_datafusion(collected.expect_err("13 is odd"));
         assert_eq!(error.user_error::<Odd>(), Some(&Odd(13)));
         assert_eq!(error.row(), Some(7));
+    }
+    Ok(())
+}
+
+/// Of a query's error, people print the outermost alone.
+#[tokio::test]
+async fn the_text_of_a_querys_error_tells_what_the_function_said() -> Result<()> {
+    let half = |x: i64| if x % 2 == 0 { Ok(x / 2) } else { Err(Odd(x)) };
+    let safe = |x: i64| {
+        assert!(x != 13, "thirteen");
+        x
+    };
+    let later = move |x: i64| async move { half(x) };
+    let (ours, plain) = (Session::new()?, SessionContext::new().with_hypernodes()?);
+    for context in [&*ours, &plain] {
+        context.register_nodes([
+            Node::map("half", ["x"], half),
+            Node::map_async("later", ["x"], later),
+            Node::map("safe", ["x"], safe),
+        ])?;
+        let failed = |node: &str| {
+            format!("node {node:?} failed (pipeline: sql, node: {node}, row: 12): 13 is odd")
+        };
+        let panicked = "node \"safe\": panicked: thirteen (pipeline: sql, node: safe, row: 12)";
+        for (node, wanted) in [
+            ("half", failed("half")),
+            ("later", failed("later")),
+            ("safe", panicked.to_owned()),
+        ] {
+            // The others are even or call nothing.
+            let query = format!(
+                "SELECT {node}(CASE WHEN x = 13 THEN x ELSE 2 END) FROM (SELECT value AS x FROM generate_series(1, 20))"
+            );
+            let frame = context.sql(&query).await.expect("a plan");
+            let error = frame.collect().await.expect_err("13 fails");
+            assert_eq!(error.to_string(), format!("External error: {wanted}"));
+            // As itself, it leaves that to the chain of its sources.
+            let error = hypernodes::from_datafusion(error);
+            assert!(!error.to_string().contains("is odd"), "{error}");
+        }
     }
     Ok(())
 }

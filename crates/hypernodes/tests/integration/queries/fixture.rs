@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
@@ -97,14 +97,34 @@ pub(super) struct Setting {
     pub(super) batch_size: usize,
     pub(super) partitions: usize,
     pub(super) is_async: bool,
+    /// Of DataFusion's optimizer, at most.
+    pub(super) max_passes: usize,
 }
 
 impl Setting {
+    /// Every batch size at every partition count, each with sync and async nodes in turn, and with
+    /// one pass of the optimizer, DataFusion's three, and eight.
+    pub(super) fn all() -> Vec<Self> {
+        let mut settings = Vec::new();
+        for (place, batch_size) in [1, 7, 8192].into_iter().enumerate() {
+            for (other, partitions) in [1, 2, 8].into_iter().enumerate() {
+                settings.push(Self {
+                    batch_size,
+                    partitions,
+                    is_async: (place + partitions) % 2 == 0,
+                    max_passes: [3, 1, 8][(place + other) % 3],
+                });
+            }
+        }
+        settings
+    }
+
     /// A session of ours without tables and nodes.
     pub(super) fn context(self) -> SessionContext {
-        let config = SessionConfig::new()
+        let mut config = SessionConfig::new()
             .with_batch_size(self.batch_size)
             .with_target_partitions(self.partitions);
+        config.options_mut().optimizer.max_passes = self.max_passes;
         let context = SessionContext::new_with_config(config);
         context.with_hypernodes().expect("a runtime")
     }
@@ -173,7 +193,7 @@ pub(super) fn udfs() -> Vec<ScalarUDF> {
             let value = |row: usize| {
                 let values = columns
                     .iter()
-                    .map(|column| column.iter().nth(row).flatten());
+                    .map(|column| column.is_valid(row).then(|| column.value(row)));
                 of(&values.collect::<Option<Vec<i64>>>()?)
             };
             let made: Int64Array = (0..columns[0].len()).map(value).collect();

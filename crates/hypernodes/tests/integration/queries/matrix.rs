@@ -1,6 +1,7 @@
 //! Every case at every setting.
 
-use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
 
 use super::cases::{Case, cases};
@@ -14,12 +15,28 @@ use super::sides::sides;
 pub(super) async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String> {
     let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
     let batches = frame.collect().await.map_err(|error| error.to_string())?;
-    let table = pretty_format_batches(&batches)
-        .map_err(|error| error.to_string())?
-        .to_string();
-    let lines = table.lines().map(str::trim).map(str::to_owned);
-    let rows = lines.filter(|line| line.starts_with('|')).skip(1);
-    Ok(rows.map(|row| row.replace(' ', "")).collect())
+    let mut rows = Vec::new();
+    for batch in &batches {
+        let options = FormatOptions::default();
+        let columns = batch.columns().iter();
+        let cells = columns.map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+        let cells: Result<Vec<ArrayFormatter>, ArrowError> = cells.collect();
+        let cells = cells.map_err(|error| error.to_string())?;
+        rows.extend((0..batch.num_rows()).map(|row| {
+            let mut text = String::from("|");
+            for cell in &cells {
+                text += &cell.value(row).to_string().replace(' ', "");
+                text.push('|');
+            }
+            text
+        }));
+    }
+    Ok(rows)
+}
+
+pub(super) fn all_cases() -> impl Iterator<Item = Case> {
+    let cases = cases().into_iter().chain(reports()).chain(sides());
+    cases.chain(shared()).chain(pairs())
 }
 
 /// What plain DataFusion gives: the rows, or those that a limited query may choose from.
@@ -83,13 +100,7 @@ async fn check_all(n: i64, settings: &[Setting]) {
     let file = parquet(&data, folder.path());
     let plain = plain(&data, &file).await;
     let (mut all, mut faults) = (Vec::new(), Vec::new());
-    for case in cases()
-        .into_iter()
-        .chain(reports())
-        .chain(sides())
-        .chain(shared())
-        .chain(pairs())
-    {
+    for case in all_cases() {
         match expected(&case, &data, &plain).await {
             Ok(expected) => all.push((case, expected)),
             Err(error) => faults.push(format!("{}\n    plain DataFusion: {error}", case.query)),
@@ -117,19 +128,28 @@ async fn check_all(n: i64, settings: &[Setting]) {
     assert!(faults.is_empty(), "{count} faults:\n{}", faults.join("\n"));
 }
 
+/// All settings of one kind of nodes; with eight partitions, every batch size has both kinds.
+fn settings(is_async: bool) -> Vec<Setting> {
+    let all = Setting::all().into_iter();
+    let others = Setting::all().into_iter();
+    let others = others.filter(|setting| setting.partitions == 8);
+    let others = others.map(|setting| Setting {
+        is_async: !setting.is_async,
+        ..setting
+    });
+    let each = all.chain(others);
+    each.filter(|setting| setting.is_async == is_async)
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
-    let mut settings = Vec::new();
-    for (place, batch_size) in [1, 7, 8192].into_iter().enumerate() {
-        for partitions in [1, 2, 8] {
-            settings.push(Setting {
-                batch_size,
-                partitions,
-                is_async: (place + partitions) % 2 == 0,
-            });
-        }
-    }
-    check_all(200, &settings).await;
+async fn sync_calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
+    check_all(200, &settings(false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn async_calls_and_rows_are_right_at_every_batch_size_and_partition_count() {
+    check_all(200, &settings(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,6 +158,7 @@ async fn calls_and_rows_are_right_on_ten_thousand_rows() {
         batch_size: 1024,
         partitions: 2,
         is_async: false,
+        max_passes: 3,
     };
     check_all(10_000, &[setting]).await;
 }
@@ -173,6 +194,7 @@ async fn a_dear_predicate_is_tested_in_the_order_that_is_asked_for() {
                 batch_size,
                 partitions,
                 is_async: true,
+                max_passes: 3,
             };
             let calls = Calls::default();
             let context = ours(&data, setting, &file, &calls).await;

@@ -4,6 +4,7 @@ mod basics;
 mod cases;
 mod declared;
 mod fixture;
+mod limits;
 mod logic;
 mod matrix;
 mod once_per;

@@ -510,7 +510,8 @@ pub(super) fn shared() -> Vec<Case> {
                 none().f(d.n()).g(made).m(made)
             },
         ),
-        // Constants: once a partition at most, and only if they are reached.
+        // A call of constants that each row reaches is made once for the query; one with a guard, or
+        // above rows that are constant, once in each partition that has a row for it: eight at most.
         case(
             "select case when x < {30} then g(f(4)) end, case when m(5) = 5 then g(m(5)) end from t",
             |_| none().f_within(1..=8).g_within(2..=16).m(1),
@@ -669,6 +670,8 @@ pub(super) fn shared() -> Vec<Case> {
                     .g(d.t_of_s(|t, s| t.z == s.x && t.x > 3))
             },
         ),
+        // The five rows need those of z < 5; but DataFusion leaves a limit above the join that it makes
+        // of the subquery, so the groups of all rows of s may be made.
         case(
             "select s.x, (select max(f(t.y)) from t where t.z = s.x) from s order by s.x limit 5",
             |d| none().f_within(d.t(|t| t.z < 5)..=d.t(|t| t.z < d.k() as i64)),
@@ -790,7 +793,8 @@ pub(super) fn shared() -> Vec<Case> {
             "select e.x, o.a from s e left join (select 1 c0, x, f(x) a from t) o on e.z = o.c0 and o.a > e.x",
             |d| none().f(d.n()),
         ),
-        // Calls of constants are free for the rows.
+        // Calls of constants are free for the rows: g(5) once, and g(6), which is for those that are
+        // not g(5), once in each of up to eight partitions.
         case(
             "select x from t where x in (g(5), g(6)) and f(y) > 5",
             |_| none().f(2).g_within(2..=9),

@@ -10,11 +10,13 @@ use hypernodes::Declared;
 use hypernodes::prelude::*;
 
 use super::fixture::{Calls, Data, Setting, f, g, ours, parquet, plain};
+use super::matrix::rows;
 
 const SETTING: Setting = Setting {
     batch_size: 64,
     partitions: 2,
     is_async: false,
+    max_passes: 3,
 };
 
 struct Bench {
@@ -53,40 +55,79 @@ impl Bench {
     }
 }
 
+/// Each statement, then the rows that it left, as plain DataFusion leaves them.
 #[tokio::test]
 async fn tables_are_made_filled_and_copied_with_one_call_a_row() {
     let bench = bench().await;
-    bench
-        .text("CREATE TABLE made AS SELECT x, f(x) AS a, f(x) + 1 AS b FROM t WHERE x < 50")
-        .await;
-    assert_eq!(bench.calls.take(), [50, 0, 0, 0]);
-    bench
-        .text("INSERT INTO made SELECT x, f(x), g(x) FROM t WHERE f(x) > 300")
-        .await;
-    let passing = bench
-        .data
-        .t
-        .iter()
-        .filter(|row| f(row.x) > Some(300))
-        .count();
-    assert_eq!(bench.calls.take(), [200, passing, 0, 0]);
-    bench
-        .text("INSERT INTO made VALUES (1, f(1), g(f(2)))")
-        .await;
-    assert_eq!(bench.calls.take(), [2, 1, 0, 0]);
-    let counted = bench.text("SELECT count(a) FROM made").await;
-    let values = bench.first(50) + passing + 1;
-    assert!(
-        counted.contains(&values.to_string()),
-        "{counted} instead of {values}"
-    );
-    let target = bench.folder.path().join("copy.parquet");
-    let copy = format!(
-        "COPY (SELECT x, a, b FROM pv WHERE x < 20) TO '{}'",
-        target.display()
-    );
-    bench.text(&copy).await;
-    assert_eq!(bench.calls.take(), [20, bench.first(20), 0, 0]);
+    let file = parquet(&bench.data, bench.folder.path());
+    let plain = plain(&bench.data, &file).await;
+    let t = |passes: fn(i64) -> bool| bench.data.t.iter().filter(|row| passes(row.x)).count();
+    let over = t(|x| f(x) > Some(300));
+    let some = |rows: usize| bench.first(rows);
+    for (statement, calls, read) in [
+        (
+            "CREATE TABLE made AS SELECT x, f(x) AS a, f(x) + 1 AS b FROM t WHERE x < 50",
+            [50, 0, 0, 0],
+            "SELECT * FROM made",
+        ),
+        (
+            "INSERT INTO made SELECT x, f(x), g(x) FROM t WHERE f(x) > 300",
+            [200, over, 0, 0],
+            "SELECT * FROM made",
+        ),
+        (
+            "INSERT INTO made VALUES (1, f(1), g(f(2)))",
+            [2, 1, 0, 0],
+            "SELECT * FROM made",
+        ),
+        (
+            "INSERT INTO made (b, x) SELECT m(y), x FROM t ORDER BY y LIMIT 5",
+            [0, 0, 0, 5],
+            "SELECT * FROM made",
+        ),
+        (
+            "CREATE TABLE few AS SELECT x, b FROM pv WHERE a > 300 ORDER BY y LIMIT 3",
+            [200, 3, 0, 0],
+            "SELECT * FROM few",
+        ),
+        (
+            "CREATE VIEW over AS SELECT x, g(a) AS c FROM pv WHERE a > 300",
+            [0; 4],
+            "SELECT * FROM over",
+        ),
+        (
+            "COPY (SELECT x, a, b FROM pv WHERE x < 20) TO '{copy}'",
+            [20, some(20), 0, 0],
+            "SELECT * FROM '{copy}'",
+        ),
+        (
+            "PREPARE q(BIGINT) AS SELECT f(x), f(x) + 1 FROM t WHERE x < $1 AND f(x) > 10",
+            [0; 4],
+            "EXECUTE q(30)",
+        ),
+    ] {
+        let mut left = Vec::new();
+        for (name, context) in [("ours", &bench.context), ("plain", &plain)] {
+            let path = bench.folder.path().join(format!("{name}.parquet"));
+            let sql = |text: &str| text.replace("{copy}", &path.to_string_lossy());
+            rows(context, &sql(statement)).await.expect(statement);
+            if name == "ours" {
+                assert_eq!(bench.calls.take(), calls, "{statement}");
+            }
+            let files = context.clone().enable_url_table();
+            let context = if read.contains("{copy}") {
+                &files
+            } else {
+                context
+            };
+            let mut read = rows(context, &sql(read)).await.expect(read);
+            read.sort_unstable();
+            left.push(read);
+        }
+        bench.calls.take();
+        assert!(!left[0].is_empty(), "{statement}");
+        assert_eq!(left[0], left[1], "{statement}");
+    }
 }
 
 #[tokio::test]
@@ -100,6 +141,9 @@ async fn rows_are_not_deleted_or_changed_by_calls() {
     ] {
         let frame = bench.context.sql(statement).await.expect(statement);
         let error = frame.collect().await.expect_err(statement);
+        // It blames the statement, not the rule that found it.
+        let text = error.to_string();
+        assert!(text.starts_with("External error: node \"f\" is"), "{text}");
         let error = hypernodes::from_datafusion(error);
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{statement}: {error}");
         assert!(error.message().contains("\"f\""), "{error}");
@@ -129,11 +173,16 @@ async fn a_data_frame_is_a_query_like_any_other() {
         .and_then(|frame| frame.limit(0, Some(5)))
         .and_then(|frame| frame.select_columns(&["x", "b"]))
         .expect("a plan");
-    frame.clone().collect().await.expect("rows");
+    let made = frame.clone().to_string().await.expect("rows");
     assert_eq!(bench.calls.take(), [200, 5, 0, 0]);
+    let file = parquet(&bench.data, bench.folder.path());
+    let query = "SELECT x, b FROM pv WHERE a > 100 ORDER BY x LIMIT 5";
+    let wanted = plain(&bench.data, &file).await.sql(query).await;
+    let wanted = wanted.expect("a plan").to_string().await.expect("rows");
+    assert_eq!(made, wanted);
     let cached = frame.cache().await.expect("a table");
     bench.calls.take();
-    cached.collect().await.expect("rows");
+    assert_eq!(cached.to_string().await.expect("rows"), wanted);
     assert_eq!(bench.calls.take(), [0; 4]);
 }
 
@@ -403,6 +452,66 @@ async fn one_pass_of_the_optimizer_is_enough() {
         .text("SELECT a FROM v WHERE x IN (SELECT x FROM s)")
         .await;
     assert_eq!(bench.calls.take(), [bench.data.s.len(), 0, 0, 0]);
+}
+
+/// Without a logical rule, calls are left where they were written.
+#[tokio::test]
+async fn a_call_that_no_rule_moved_is_refused_with_its_expression() {
+    let bench = bench().await;
+    bench.text("SET datafusion.optimizer.max_passes = 0").await;
+    for (query, operator, expr) in [
+        ("SELECT x, f(x) + 1 FROM t", "ProjectionExec", "f(x@0) + 1"),
+        ("SELECT x FROM t WHERE g(y) > 3", "FilterExec", "g(y@1) > 3"),
+        (
+            "SELECT x FROM t ORDER BY f(x)",
+            "SortPreservingMergeExec",
+            "f(x@0)",
+        ),
+    ] {
+        let frame = bench.context.sql(query).await.expect(query);
+        let error = frame.collect().await.expect_err(query);
+        let error = hypernodes::from_datafusion(error);
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{query}: {error}");
+        let wanted = format!("is called in {operator} by {expr}, where");
+        assert!(error.message().contains(&wanted), "{query}: {error}");
+    }
+    assert_eq!(bench.calls.take(), [0; 4]);
+}
+
+/// DataFusion cannot do that with an ordinary function, either.
+#[tokio::test]
+async fn a_subquery_in_a_branch_that_datafusion_does_not_join_is_an_error_that_tells_so() {
+    let bench = bench().await;
+    for query in [
+        "SELECT CASE WHEN x IN (SELECT x FROM s) THEN 1 ELSE f(x) END FROM t",
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM s WHERE s.x = t.x) THEN 1 ELSE f(x) END FROM t",
+    ] {
+        let frame = bench.context.sql(query).await.expect(query);
+        let error = frame.collect().await.expect_err(query);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("External error: the subquery in CASE WHEN"),
+            "{text}"
+        );
+        let error = hypernodes::from_datafusion(error);
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+    assert_eq!(bench.calls.take(), [0; 4]);
+}
+
+/// DataFusion cannot do it with an ordinary function, either.
+#[tokio::test]
+async fn a_lateral_subquery_that_datafusion_does_not_join_is_an_error_that_tells_so() {
+    let bench = bench().await;
+    let query =
+        "SELECT s.x, l.a FROM s, LATERAL (SELECT f(s.x + t.x) AS a FROM t WHERE t.x = s.x) l";
+    let frame = bench.context.sql(query).await.expect(query);
+    let error = frame.collect().await.expect_err(query);
+    let error = hypernodes::from_datafusion(error);
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.message().contains("reads \"s.x\" of"), "{error}");
+    assert!(error.message().contains("f("), "{error}");
+    assert_eq!(bench.calls.take(), [0; 4]);
 }
 
 #[tokio::test]

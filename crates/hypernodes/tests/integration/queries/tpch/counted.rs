@@ -88,6 +88,7 @@ async fn tpch_calls_async_nodes_for_the_rows_that_need_them() {
         batch_size: 7,
         partitions: 2,
         is_async: true,
+        max_passes: 3,
     };
     check_all(setting).await;
 }
@@ -98,6 +99,7 @@ async fn tpch_calls_sync_nodes_for_the_rows_that_need_them() {
         batch_size: 8192,
         partitions: 1,
         is_async: false,
+        max_passes: 3,
     };
     check_all(setting).await;
 }
