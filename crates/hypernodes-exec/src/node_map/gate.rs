@@ -127,11 +127,29 @@ impl Gate {
         lap: Lap,
     ) -> Option<OwnedSemaphorePermit> {
         let mut limiter = self.limiter.lock();
+        let limit = limiter.learn(lap, self.in_flight());
+        self.adjust(&limiter, limit, permit)
+    }
+
+    /// A call that held `permit` has failed, so that fewer may follow at once.
+    pub(super) fn failed(&self, permit: OwnedSemaphorePermit) {
+        let mut limiter = self.limiter.lock();
+        let limit = limiter.failed();
+        self.adjust(&limiter, limit, permit);
+    }
+
+    /// Grants what is missing to the limit, or takes back the permit.
+    fn adjust(
+        &self,
+        limiter: &Limiter,
+        limit: Option<usize>,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<OwnedSemaphorePermit> {
         let granted = self.limit();
-        let Some(limit) = limiter.learn(lap, self.in_flight()) else {
+        let Some(limit) = limit else {
             return Some(permit);
         };
-        self.settle_start(&limiter);
+        self.settle_start(limiter);
         if limit > granted {
             self.grant(limit);
         } else if limit < granted {

@@ -352,7 +352,10 @@ impl NodeStream {
             .map(move |result| result.unwrap_or_else(|panic| Err(panicked(Some(row), &*panic))));
         // A call that is ready at once costs no task.
         if let Poll::Ready(result) = call.poll_unpin(cx) {
-            drop(permit);
+            match &result {
+                Ok(()) => drop(permit),
+                Err(_) => gate.failed(permit),
+            }
             self.settle(finished(result))?;
             return Ok(1);
         }
@@ -366,7 +369,10 @@ impl NodeStream {
                 ..Lap::default()
             };
             meters.took(lap);
-            gate.ended(permit, lap);
+            match &result {
+                Ok(()) => drop(gate.ended(permit, lap)),
+                Err(_) => gate.failed(permit),
+            }
             finished(result)
         });
         Ok(1)
