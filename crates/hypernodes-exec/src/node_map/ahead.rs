@@ -25,7 +25,7 @@ pub(super) struct Issued {
     pub(super) work: Work,
     pub(super) place: Place,
     pub(super) sender: mpsc::UnboundedSender<Done>,
-    /// Whether the stream has stopped.
+    /// Whether the stream has stopped, or will as a call failed.
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) tokio: Option<Handle>,
@@ -103,6 +103,10 @@ impl Issued {
         // A resource that the call needs may be awaited here, and use timers and I/O.
         let _entered = self.tokio.as_ref().map(Handle::enter);
         let (result, permit) = self.work.on_pool(permit);
+        // Nobody needs the others' rows.
+        if result.is_err() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
         // The stream may be gone; then nobody waits for the rows.
         let _ = self.sender.send(self.place.done(result));
         permit
