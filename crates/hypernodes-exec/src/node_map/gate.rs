@@ -187,7 +187,7 @@ impl Gate {
     /// looked at now and then: if they wait, there will be more permits.
     pub(super) fn exhausted(self: &Arc<Self>, is_cancelled: &Arc<AtomicBool>) {
         if !self.is_starting.load(Ordering::Relaxed)
-            || self.is_looked_at.swap(true, Ordering::Relaxed)
+            || self.is_looked_at.swap(true, Ordering::AcqRel)
         {
             return;
         }
@@ -197,6 +197,11 @@ impl Gate {
         };
         let (gate, is_cancelled) = (Arc::downgrade(self), Arc::clone(is_cancelled));
         tokio.spawn_blocking(move || look(&gate, &is_cancelled));
+    }
+
+    /// Whether there is no permit before the first call has ended.
+    fn is_exhausted(&self) -> bool {
+        self.is_starting.load(Ordering::Relaxed) && self.permits.available_permits() == 0
     }
 
     /// Whether to look again.
@@ -315,9 +320,16 @@ fn look(gate: &Weak<Gate>, is_cancelled: &AtomicBool) {
     for round in 0.. {
         thread::sleep(pause);
         let Some(gate) = gate.upgrade() else { return };
-        if is_cancelled.load(Ordering::Relaxed) || !gate.ramp() {
+        if is_cancelled.load(Ordering::Relaxed) {
             gate.is_looked_at.store(false, Ordering::Relaxed);
             return;
+        }
+        if !gate.ramp() {
+            gate.is_looked_at.swap(false, Ordering::AcqRel);
+            // A stream that took the last permit meanwhile saw that somebody looks.
+            if !gate.is_exhausted() || gate.is_looked_at.swap(true, Ordering::AcqRel) {
+                return;
+            }
         }
         if round > 0 {
             pause = MAX_PAUSE.min(2 * pause);
@@ -356,5 +368,19 @@ mod tests {
         gate.measured(4096, Duration::from_secs(4));
         assert_eq!(gate.chunk(node.call(), 8192), 1);
         assert!(!gate.is_trivial(node.call(), 8192));
+    }
+
+    #[test]
+    fn async_calls_are_256_at_first_and_doubled_while_all_wait() {
+        let node = Node::map_async("y", ["x"], |x: i64| async move { x });
+        let gate = Gate::new(&node, Settings::default());
+        assert_eq!(gate.limit(), 256.min(files()));
+        let all = gate.permits.available_permits() as u32;
+        let held = gate.permits.try_acquire_many(all).expect("none is taken");
+        assert_eq!(gate.ramp(), 512 < 1024.min(files()));
+        assert_eq!(gate.limit(), 512.min(files()));
+        assert!(!gate.ramp(), "there are permits");
+        assert_eq!(gate.limit(), 512.min(files()));
+        drop(held);
     }
 }
