@@ -69,8 +69,12 @@ impl Issued {
     /// Runs it on a thread that may block, and then what waits for its permit.
     pub(super) fn submit(self, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let runtime = Arc::clone(&self.runtime);
-        let job = move || self.run(permit);
-        runtime.executor().submit(Box::new(job))
+        let is_short = self.work.gate.is_short(self.place.rows);
+        let job = Box::new(move || self.run(permit));
+        match is_short {
+            true => runtime.executor().submit_short(job),
+            false => runtime.executor().submit(job),
+        }
     }
 
     /// The calls that follow run on this thread for a while, and then wait for one like all others

@@ -15,12 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ahead::Issued;
 use super::limiter::{Gradient, Limiter, Threads};
 use crate::clock::{Lap, Watch};
+use crate::runtime::MAX_WAITING;
 
 /// Rows of an async node in flight, if nobody says otherwise: at first, at least and at most.
 const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
-/// Calls of a waiting sync node at once, if nobody says otherwise; fewer than the pool has
-/// threads, so that the other nodes of a pipeline have some too.
-const MAX_WAITING: usize = 192;
 /// Rows of a batch, as far as one can tell before it comes.
 const BATCH: usize = 8192;
 /// Rows that are read ahead for calls of many rows.
@@ -289,6 +287,14 @@ impl Gate {
             },
         };
         wished.min(rows)
+    }
+
+    /// Whether the next call, of `rows` rows, may end soon: it was measured to, or is the first.
+    pub(super) fn is_short(&self, rows: usize) -> bool {
+        match self.nanoseconds.load(Ordering::Relaxed) {
+            0 => self.in_flight() <= 1,
+            row => row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64,
+        }
     }
 
     /// Whether `rows` rows were measured to be done before a thread could be woken for them.
