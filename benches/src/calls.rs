@@ -18,7 +18,7 @@ pub(crate) const WAIT: Duration = Duration::from_millis(10);
 pub(crate) const IN_FLIGHT: usize = 1_024;
 
 /// The threads that the engine's pool has at most, if nothing is said.
-pub(crate) const THREADS: usize = 192;
+pub(crate) const THREADS: usize = 256;
 
 /// The cores of this machine.
 pub(crate) fn cores() -> usize {

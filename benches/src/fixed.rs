@@ -25,33 +25,52 @@ fn negate(b: i64) -> i64 {
     black_box(-b)
 }
 
-/// As many runs as [`RUNS`] of a pipeline of three functions on one item.
-fn run(runtime: &Arc<Runtime>, engine: Arc<dyn Engine>) -> Run {
+fn pipeline() -> Pipeline {
     let nodes = [
         Node::map("a", ["x"], add),
         Node::map("b", ["a"], double),
         Node::map("c", ["b"], negate),
     ];
-    let pipeline = Pipeline::new(nodes).unwrap();
-    let runtime = Arc::clone(runtime);
+    Pipeline::new(nodes).unwrap()
+}
+
+fn expected(x: i64) -> i64 {
+    negate(double(add(x)))
+}
+
+/// As many runs as [`RUNS`] of a pipeline of three functions on one item.
+fn run(runtime: &Arc<Runtime>, engine: Arc<dyn Engine>) -> Run {
+    let (runtime, pipeline) = (Arc::clone(runtime), pipeline());
     Box::new(move || {
         runtime.block_on(async {
             for x in 0..RUNS as i64 {
                 let made = pipeline.run(inputs! { x: x }).on(&*engine).await;
-                assert_eq!(
-                    made.unwrap().get::<i64>("c").unwrap(),
-                    negate(double(add(x)))
-                );
+                assert_eq!(made.unwrap().get::<i64>("c").unwrap(), expected(x));
             }
         });
     })
 }
 
-/// Spins for the time that the runs may take; calling the three functions takes none of it.
-fn allowance(each: Duration) -> Run {
+/// As many maps of the same over ten items.
+fn map(runtime: &Arc<Runtime>, engine: Arc<dyn Engine>) -> Run {
+    let (runtime, pipeline) = (Arc::clone(runtime), pipeline());
+    Box::new(move || {
+        runtime.block_on(async {
+            for x in 0..RUNS as i64 {
+                let ten = inputs! { x: items(x..x + 10) };
+                let made = pipeline.map(ten).over("x").on(&*engine).await;
+                let made = made.unwrap().column::<i64>("c").unwrap();
+                assert!(made.into_iter().eq((x..x + 10).map(expected)));
+            }
+        });
+    })
+}
+
+/// Spins for the time that so many runs may take; what they call takes none of it.
+pub(crate) fn allowance(runs: usize, each: Duration) -> Run {
     Box::new(move || {
         let began = std::time::Instant::now();
-        while began.elapsed() < each * RUNS as u32 {
+        while began.elapsed() < each * runs as u32 {
             std::hint::spin_loop();
         }
     })
@@ -69,7 +88,7 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             target: 1.0,
             repeats: 15,
             run: run(runtime, Arc::new(SequentialEngine)),
-            base: allowance(Duration::from_micros(50)),
+            base: allowance(RUNS, Duration::from_micros(50)),
         },
         Workload {
             name: "run of one item, 3 sync nodes, 50 times",
@@ -78,8 +97,28 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             baseline: "1 millisecond a run",
             target: 1.0,
             repeats: 9,
-            run: run(runtime, default),
-            base: allowance(Duration::from_millis(1)),
+            run: run(runtime, Arc::clone(&default)),
+            base: allowance(RUNS, Duration::from_millis(1)),
+        },
+        Workload {
+            name: "map of ten items, 3 sync nodes, 50 times",
+            strategy: "sequential",
+            n: 10 * RUNS,
+            baseline: "100 microseconds a map",
+            target: 1.0,
+            repeats: 15,
+            run: map(runtime, Arc::new(SequentialEngine)),
+            base: allowance(RUNS, Duration::from_micros(100)),
+        },
+        Workload {
+            name: "map of ten items, 3 sync nodes, 50 times",
+            strategy: "no settings",
+            n: 10 * RUNS,
+            baseline: "1 millisecond a map",
+            target: 1.0,
+            repeats: 9,
+            run: map(runtime, default),
+            base: allowance(RUNS, Duration::from_millis(1)),
         },
     ]
 }

@@ -57,7 +57,7 @@ fn workers() -> Vec<Tuned> {
         pooled("a worker a core, batch_size 1", cores(), 1),
         pooled("a worker a core, batch_size 64", cores(), 64),
         pooled("max_workers 64, batch_size 1", 64, 1),
-        pooled("max_workers 192, batch_size 1", THREADS, 1),
+        pooled("max_workers 256, batch_size 1", THREADS, 1),
     ]
 }
 
@@ -84,7 +84,7 @@ fn both() -> Vec<Tuned> {
     vec![
         tuned("1,024 in flight, 16 workers", 16),
         tuned("1,024 in flight, 64 workers", 64),
-        tuned("1,024 in flight, 192 workers", THREADS),
+        tuned("1,024 in flight, 256 workers", THREADS),
     ]
 }
 

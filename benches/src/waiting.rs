@@ -99,7 +99,7 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             name: "blocking 2,000 x 1 ms, 1 % 100 ms",
             strategy: "no settings",
             n: 2_000,
-            baseline: "192 bare threads",
+            baseline: "256 bare threads",
             target: 1.5,
             repeats: 9,
             run: mapped(runtime, [blocked(skewed)], free, 2_000),

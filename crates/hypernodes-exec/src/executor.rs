@@ -41,10 +41,24 @@ pub trait Executor: fmt::Debug + Send + Sync {
     /// a `ParallelEngine` as the source of an `ErrorKind::Cancelled`, on a session as the text of an
     /// `ErrorKind::Query`.
     fn submit(&self, job: Job) -> io::Result<()>;
+
+    /// The same for a job that was measured to be short, or is the first of its node: it should not
+    /// wait for jobs that are long. An executor whose threads are not all taken by
+    /// such need not do anything else.
+    ///
+    /// # Errors
+    /// As for [`Executor::submit`].
+    fn submit_short(&self, job: Job) -> io::Result<()> {
+        self.submit(job)
+    }
 }
 
 impl Executor for Pool {
     fn submit(&self, job: Job) -> io::Result<()> {
         self.run(job)
+    }
+
+    fn submit_short(&self, job: Job) -> io::Result<()> {
+        self.run_short(job)
     }
 }

@@ -7,8 +7,12 @@ use hypernodes_graph::{Error, ErrorKind, Result, Settings};
 use crate::executor::Executor;
 use crate::pool::Pool;
 
-/// Threads at most, if nobody says otherwise.
+/// Threads at most, if nobody says otherwise, and those of them for calls that are known to be
+/// short or are the first of their node: nodes that wait share the others.
 const MAX_THREADS: usize = 256;
+const RESERVED: usize = 6;
+/// Calls that may wait at once.
+pub(crate) const MAX_WAITING: usize = MAX_THREADS - RESERVED;
 
 /// The settings of an engine and the threads on which its sync nodes run.
 #[derive(Debug)]
@@ -24,8 +28,11 @@ impl Runtime {
     /// # Errors
     /// [`ErrorKind::InvalidSetting`] for a setting of zero.
     pub fn new(settings: Settings) -> Result<Arc<Self>> {
-        let limit = settings.max_workers.unwrap_or(MAX_THREADS);
-        Self::on_executor(settings, Arc::new(Pool::new(limit)))
+        let pool = match settings.max_workers {
+            Some(limit) => Pool::new(limit),
+            None => Pool::with_reserve(MAX_THREADS, RESERVED),
+        };
+        Self::on_executor(settings, Arc::new(pool))
     }
 
     /// The same, whose sync nodes run on `executor`, which others may share. How much of a node
@@ -50,5 +57,36 @@ impl Runtime {
     /// What runs sync nodes.
     pub fn executor(&self) -> &dyn Executor {
         &*self.executor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn two_hundred_and_fifty_six_threads_run_at_once_and_no_more() -> Result<()> {
+        let runtime = Runtime::new(Settings::default())?;
+        let meeting = Arc::new((Barrier::new(256), AtomicUsize::new(0)));
+        let (sender, receiver) = channel();
+        for _ in 0..2 * 256 {
+            let (meeting, sender) = (Arc::clone(&meeting), sender.clone());
+            let job = move || {
+                let (barrier, running) = &*meeting;
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                barrier.wait();
+                running.fetch_sub(1, Ordering::SeqCst);
+                sender.send(now).expect("the test waits");
+            };
+            let submitted = runtime.executor().submit_short(Box::new(job));
+            submitted.expect("a thread");
+        }
+        drop(sender);
+        assert_eq!(receiver.iter().max(), Some(256));
+        Ok(())
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Issued {
     pub(super) work: Work,
     pub(super) place: Place,
     pub(super) sender: mpsc::UnboundedSender<Done>,
-    /// Whether the stream has stopped.
+    /// Whether the stream has stopped, or will as a call failed.
     pub(super) cancelled: Arc<AtomicBool>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) tokio: Option<Handle>,
@@ -69,8 +69,12 @@ impl Issued {
     /// Runs it on a thread that may block, and then what waits for its permit.
     pub(super) fn submit(self, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let runtime = Arc::clone(&self.runtime);
-        let job = move || self.run(permit);
-        runtime.executor().submit(Box::new(job))
+        let is_short = self.work.gate.is_short(self.place.rows);
+        let job = Box::new(move || self.run(permit));
+        match is_short {
+            true => runtime.executor().submit_short(job),
+            false => runtime.executor().submit(job),
+        }
     }
 
     /// The calls that follow run on this thread for a while, and then wait for one like all others
@@ -103,6 +107,10 @@ impl Issued {
         // A resource that the call needs may be awaited here, and use timers and I/O.
         let _entered = self.tokio.as_ref().map(Handle::enter);
         let (result, permit) = self.work.on_pool(permit);
+        // Nobody needs the others' rows.
+        if result.is_err() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
         // The stream may be gone; then nobody waits for the rows.
         let _ = self.sender.send(self.place.done(result));
         permit

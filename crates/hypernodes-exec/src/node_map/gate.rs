@@ -15,12 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ahead::Issued;
 use super::limiter::{Gradient, Limiter, Threads};
 use crate::clock::{Lap, Watch};
+use crate::runtime::MAX_WAITING;
 
 /// Rows of an async node in flight, if nobody says otherwise: at first, at least and at most.
 const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
-/// Calls of a waiting sync node at once, if nobody says otherwise; fewer than the pool has
-/// threads, so that the other nodes of a pipeline have some too.
-const MAX_WAITING: usize = 192;
 /// Rows of a batch, as far as one can tell before it comes.
 const BATCH: usize = 8192;
 /// Rows that are read ahead for calls of many rows.
@@ -127,11 +125,29 @@ impl Gate {
         lap: Lap,
     ) -> Option<OwnedSemaphorePermit> {
         let mut limiter = self.limiter.lock();
+        let limit = limiter.learn(lap, self.in_flight());
+        self.adjust(&limiter, limit, permit)
+    }
+
+    /// A call that held `permit` has failed, so that fewer may follow at once.
+    pub(super) fn failed(&self, permit: OwnedSemaphorePermit) {
+        let mut limiter = self.limiter.lock();
+        let limit = limiter.failed();
+        self.adjust(&limiter, limit, permit);
+    }
+
+    /// Grants what is missing to the limit, or takes back the permit.
+    fn adjust(
+        &self,
+        limiter: &Limiter,
+        limit: Option<usize>,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<OwnedSemaphorePermit> {
         let granted = self.limit();
-        let Some(limit) = limiter.learn(lap, self.in_flight()) else {
+        let Some(limit) = limit else {
             return Some(permit);
         };
-        self.settle_start(&limiter);
+        self.settle_start(limiter);
         if limit > granted {
             self.grant(limit);
         } else if limit < granted {
@@ -169,7 +185,7 @@ impl Gate {
     /// looked at now and then: if they wait, there will be more permits.
     pub(super) fn exhausted(self: &Arc<Self>, is_cancelled: &Arc<AtomicBool>) {
         if !self.is_starting.load(Ordering::Relaxed)
-            || self.is_looked_at.swap(true, Ordering::Relaxed)
+            || self.is_looked_at.swap(true, Ordering::AcqRel)
         {
             return;
         }
@@ -179,6 +195,11 @@ impl Gate {
         };
         let (gate, is_cancelled) = (Arc::downgrade(self), Arc::clone(is_cancelled));
         tokio.spawn_blocking(move || look(&gate, &is_cancelled));
+    }
+
+    /// Whether there is no permit before the first call has ended.
+    fn is_exhausted(&self) -> bool {
+        self.is_starting.load(Ordering::Relaxed) && self.permits.available_permits() == 0
     }
 
     /// Whether to look again.
@@ -268,6 +289,14 @@ impl Gate {
         wished.min(rows)
     }
 
+    /// Whether the next call, of `rows` rows, may end soon: it was measured to, or is the first.
+    pub(super) fn is_short(&self, rows: usize) -> bool {
+        match self.nanoseconds.load(Ordering::Relaxed) {
+            0 => self.in_flight() <= 1,
+            row => row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64,
+        }
+    }
+
     /// Whether `rows` rows were measured to be done before a thread could be woken for them.
     pub(super) fn is_trivial(&self, call: &Call, rows: usize) -> bool {
         let Settings {
@@ -297,9 +326,16 @@ fn look(gate: &Weak<Gate>, is_cancelled: &AtomicBool) {
     for round in 0.. {
         thread::sleep(pause);
         let Some(gate) = gate.upgrade() else { return };
-        if is_cancelled.load(Ordering::Relaxed) || !gate.ramp() {
+        if is_cancelled.load(Ordering::Relaxed) {
             gate.is_looked_at.store(false, Ordering::Relaxed);
             return;
+        }
+        if !gate.ramp() {
+            gate.is_looked_at.swap(false, Ordering::AcqRel);
+            // A stream that took the last permit meanwhile saw that somebody looks.
+            if !gate.is_exhausted() || gate.is_looked_at.swap(true, Ordering::AcqRel) {
+                return;
+            }
         }
         if round > 0 {
             pause = MAX_PAUSE.min(2 * pause);
@@ -338,5 +374,19 @@ mod tests {
         gate.measured(4096, Duration::from_secs(4));
         assert_eq!(gate.chunk(node.call(), 8192), 1);
         assert!(!gate.is_trivial(node.call(), 8192));
+    }
+
+    #[test]
+    fn async_calls_are_256_at_first_and_doubled_while_all_wait() {
+        let node = Node::map_async("y", ["x"], |x: i64| async move { x });
+        let gate = Gate::new(&node, Settings::default());
+        assert_eq!(gate.limit(), 256.min(files()));
+        let all = gate.permits.available_permits() as u32;
+        let held = gate.permits.try_acquire_many(all).expect("none is taken");
+        assert_eq!(gate.ramp(), 512 < 1024.min(files()));
+        assert_eq!(gate.limit(), 512.min(files()));
+        assert!(!gate.ramp(), "there are permits");
+        assert_eq!(gate.limit(), 512.min(files()));
+        drop(held);
     }
 }

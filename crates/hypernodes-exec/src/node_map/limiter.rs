@@ -19,7 +19,8 @@ pub(super) enum Limiter {
 /// which all of them wait, until the first round that took longer than the first calls; from then
 /// on it follows the Gradient2 algorithm of Netflix's
 /// concurrency-limits: the limit is scaled by the long-term latency over the last round's, and
-/// the square root of the limit is left to queue.
+/// the square root of the limit is left to queue. A call that fails lowers it as in AIMD of the
+/// same library, and its latency is not believed: a refusal is quick.
 #[derive(Debug)]
 pub(super) struct Gradient {
     limit: f64,
@@ -28,6 +29,8 @@ pub(super) struct Gradient {
     bounds: (f64, f64),
     /// Seconds of a call, over many rounds; 0 at first.
     usual: f64,
+    /// The rounds there were.
+    rounds: f64,
     /// Seconds and calls of this round.
     round: (f64, usize),
     is_starting: bool,
@@ -35,8 +38,13 @@ pub(super) struct Gradient {
 
 /// How much longer a round may take than usual before the limit shrinks.
 const TOLERANCE: f64 = 1.5;
-/// The weight of a round in the usual latency, and of a step in the limit.
+/// The weight of a step in the limit.
 const WEIGHT: f64 = 0.2;
+/// The least weight of a round in the usual latency, which is the mean of the first ones: a
+/// service that becomes slower is given less until it has been so for a while.
+const LASTING: f64 = 0.05;
+/// What a call that fails leaves of the limit.
+const BACKOFF: f64 = 0.9;
 
 impl Gradient {
     pub(super) fn new(first: usize, least: usize, most: usize) -> Self {
@@ -45,6 +53,7 @@ impl Gradient {
             first,
             bounds: (least as f64, most as f64),
             usual: 0.0,
+            rounds: 0.0,
             round: (0.0, 0),
             is_starting: true,
         }
@@ -67,7 +76,8 @@ impl Gradient {
             self.usual = last;
         }
         let gradient = (TOLERANCE * self.usual / last).clamp(0.5, 1.0);
-        self.usual += WEIGHT * (last - self.usual);
+        self.rounds += 1.0;
+        self.usual += (1.0 / self.rounds).max(LASTING) * (last - self.usual);
         self.is_starting &= gradient == 1.0;
         // A limit that is not reached says nothing about a higher one.
         let is_reached = in_flight as f64 * 2.0 >= self.limit;
@@ -80,6 +90,13 @@ impl Gradient {
             }
         };
         self.limit = next.clamp(self.bounds.0, self.bounds.1);
+    }
+
+    /// Learns that a call failed.
+    fn back_off(&mut self) {
+        self.is_starting = false;
+        self.round = (0.0, 0);
+        self.limit = (self.limit * BACKOFF).max(self.bounds.0);
     }
 }
 
@@ -168,6 +185,19 @@ impl Limiter {
             }
         }
     }
+
+    /// How many may run at once after a call failed, as from [`Limiter::learn`].
+    ///
+    /// A sync call says as much of its thread whether it fails or not.
+    pub(super) fn failed(&mut self) -> Option<usize> {
+        match self {
+            Self::Fixed | Self::Threads(_) => None,
+            Self::Latency(gradient) => {
+                gradient.back_off();
+                Some(gradient.limit as usize)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -194,30 +224,60 @@ mod tests {
         assert_eq!(halves.last(), Some(Some(4)), "half of the time is left");
     }
 
-    /// The limit after rounds of calls whose latency follows from the limit.
-    fn settle(gradient: Gradient, latency: impl Fn(usize) -> u64, in_flight: usize) -> usize {
-        let mut limit = gradient.limit as usize;
-        let mut limiter = Limiter::Latency(gradient);
-        for _ in 0..60_000 {
-            let running = in_flight.min(limit);
-            limit = limiter
-                .learn(lap(0, latency(running)), running)
-                .expect("it learns");
+    /// The limit after so many calls whose latency follows from those in flight, `most` of them.
+    fn settle(
+        limiter: &mut Limiter,
+        calls: usize,
+        latency: impl Fn(usize) -> u64,
+        most: usize,
+    ) -> usize {
+        let Limiter::Latency(Gradient { limit, .. }) = limiter else {
+            panic!("it learns from latency");
+        };
+        let mut limit = *limit as usize;
+        for _ in 0..calls {
+            let running = most.min(limit);
+            let learned = limiter.learn(lap(0, latency(running)), running);
+            limit = learned.expect("it learns");
         }
         limit
     }
 
+    fn gradient() -> Limiter {
+        Limiter::Latency(Gradient::new(256, 16, 1024))
+    }
+
     #[test]
     fn async_calls_are_more_at_once_while_that_pays() {
-        let gradient = || Gradient::new(256, 16, 1024);
-        assert_eq!(settle(gradient(), |_| 10, 1024), 1024);
-        assert_eq!(settle(gradient(), |_| 10, 8), 256, "no more are needed");
-        // A service that answers 50 at a time, and lets the others queue.
-        let crowded = settle(
-            gradient(),
-            |running| 10 * (running as u64).div_ceil(50),
-            1024,
-        );
-        assert!(crowded < 1024, "{crowded}");
+        assert_eq!(settle(&mut gradient(), 60_000, |_| 10, 1024), 1024);
+        let few = settle(&mut gradient(), 60_000, |_| 10, 8);
+        assert_eq!(few, 256, "no more are needed");
+        // A service that answers 100 at a time, and lets the others queue.
+        let queue = |running: usize| 10 * (running as u64).div_ceil(100);
+        let crowded = settle(&mut gradient(), 10_000, queue, 1024);
+        assert!(crowded < 600, "{crowded}");
+    }
+
+    #[test]
+    fn async_calls_are_fewer_at_once_while_each_takes_longer() {
+        let mut limiter = gradient();
+        assert_eq!(settle(&mut limiter, 60_000, |_| 10, 1024), 1024);
+        let slower = settle(&mut limiter, 10_000, |_| 100, 1024);
+        assert!(slower < 512, "{slower}");
+        assert_eq!(settle(&mut limiter, 500_000, |_| 10, 1024), 1024);
+    }
+
+    #[test]
+    fn async_calls_are_fewer_at_once_after_one_that_failed() {
+        let mut limiter = gradient();
+        assert_eq!(settle(&mut limiter, 60_000, |_| 10, 1024), 1024);
+        assert_eq!(limiter.failed(), Some(921));
+        assert_eq!((0..100).map(|_| limiter.failed()).last(), Some(Some(16)));
+        assert_eq!(settle(&mut limiter, 500_000, |_| 10, 1024), 1024);
+        let mut starting = gradient();
+        starting.failed();
+        assert!(!starting.is_starting(), "it is not doubled any more");
+        let mut blocking = Limiter::Threads(Threads::new(2, 64));
+        assert_eq!(blocking.failed(), None);
     }
 }

@@ -113,7 +113,9 @@ pub(super) struct NodeStream {
     spawned: bool,
     sender: mpsc::UnboundedSender<Done>,
     receiver: mpsc::UnboundedReceiver<Done>,
+    /// Whether no more calls are to begin.
     cancelled: Arc<AtomicBool>,
+    has_ended: bool,
     memory: MemoryReservation,
 }
 
@@ -146,6 +148,7 @@ impl NodeStream {
             schema,
             lanes: lanes.collect(),
             cancelled,
+            has_ended: false,
             window: Window::new(setting.row_goal),
             ordered: setting.ordered || calls.iter().all(PhysicalCall::is_ordered),
             runtime: Arc::clone(setting.runtime),
@@ -352,7 +355,10 @@ impl NodeStream {
             .map(move |result| result.unwrap_or_else(|panic| Err(panicked(Some(row), &*panic))));
         // A call that is ready at once costs no task.
         if let Poll::Ready(result) = call.poll_unpin(cx) {
-            drop(permit);
+            match &result {
+                Ok(()) => drop(permit),
+                Err(_) => gate.failed(permit),
+            }
             self.settle(finished(result))?;
             return Ok(1);
         }
@@ -366,7 +372,10 @@ impl NodeStream {
                 ..Lap::default()
             };
             meters.took(lap);
-            gate.ended(permit, lap);
+            match &result {
+                Ok(()) => drop(gate.ended(permit, lap)),
+                Err(_) => gate.failed(permit),
+            }
             finished(result)
         });
         Ok(1)
@@ -466,6 +475,7 @@ impl NodeStream {
 
     /// Stops all calls: nothing more will be emitted.
     fn stop(&mut self) {
+        self.has_ended = true;
         self.input = None;
         self.unheld = None;
         self.queue.clear();
@@ -487,7 +497,7 @@ impl Stream for NodeStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.cancelled.load(Ordering::Relaxed) {
+        if self.has_ended {
             return Poll::Ready(None);
         }
         let next = ready!(self.poll_step(cx));

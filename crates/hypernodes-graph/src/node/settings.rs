@@ -20,7 +20,7 @@
 pub struct Settings {
     /// Calls of a sync or batch node at once: on an engine, the threads of its pool; on a node,
     /// its share of them. If open, a pool has up to 256 threads, and a node as many calls as there
-    /// are cores, up to 192 where they wait.
+    /// are cores, up to 250 where they wait.
     pub max_workers: Option<usize>,
     /// Rows per call of a batch node, or per unit of work that a sync node hands to the pool; the
     /// last of a batch may have fewer. If open, a batch node gets whole batches of its input, of up

@@ -75,38 +75,41 @@ impl RecordBatchStream for Source {
 
 #[tokio::test]
 async fn a_slow_first_row_does_not_buffer_the_table() -> Result<()> {
-    let (source, session) = (Source::new(), Session::new()?);
-    let gate = Arc::new(tokio::sync::Semaphore::new(0));
-    let wait = Arc::clone(&gate);
-    let head = move |x: i64| {
-        let wait = Arc::clone(&wait);
-        async move {
-            if x == 0 {
-                wait.acquire().await.expect("an open gate").forget();
+    // The most in flight, if nothing is said.
+    for (setting, window) in [(Some(50), 50), (None, 1024)] {
+        let (source, session) = (Source::new(), Session::new()?);
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let wait = Arc::clone(&gate);
+        let head = move |x: i64| {
+            let wait = Arc::clone(&wait);
+            async move {
+                if x == 0 {
+                    wait.acquire().await.expect("an open gate").forget();
+                }
+                tokio::task::yield_now().await;
+                x
             }
-            x
+        };
+        let node = Node::map_async("y", ["x"], head).with_settings(Settings {
+            max_in_flight: setting,
+            ..Settings::default()
+        });
+        let frame = source.frame(&session).apply(&Pipeline::new([node])?)?;
+        let mut stream = frame.execute_stream().await.expect("a plan");
+        for _ in 0..ROWS {
+            assert!(futures::poll!(stream.next()).is_pending());
+            tokio::task::yield_now().await;
         }
-    };
-    let window = 50;
-    let node = Node::map_async("y", ["x"], head).with_settings(Settings {
-        max_in_flight: Some(window),
-        ..Settings::default()
-    });
-    let frame = source.frame(&session).apply(&Pipeline::new([node])?)?;
-    let mut stream = frame.execute_stream().await.expect("a plan");
-    for _ in 0..ROWS {
-        assert!(futures::poll!(stream.next()).is_pending());
-        tokio::task::yield_now().await;
+        let asked = source.asked.load(Ordering::SeqCst);
+        assert!(asked <= 4 * window + BATCH, "{asked} rows were read ahead");
+        assert!(asked > window.min(256), "the window was filled: {asked}");
+        gate.add_permits(1);
+        let mut rows = 0;
+        while let Some(batch) = stream.next().await {
+            rows += batch.expect("no error").num_rows();
+        }
+        assert_eq!(rows, ROWS);
     }
-    let asked = source.asked.load(Ordering::SeqCst);
-    assert!(asked <= 4 * window + BATCH, "{asked} rows were read ahead");
-    assert!(asked > window, "the window was filled: {asked}");
-    gate.add_permits(1);
-    let mut rows = 0;
-    while let Some(batch) = stream.next().await {
-        rows += batch.expect("no error").num_rows();
-    }
-    assert_eq!(rows, ROWS);
     Ok(())
 }
 

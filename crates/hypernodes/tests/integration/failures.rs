@@ -155,6 +155,54 @@ async fn u08_a_batch_function_must_return_a_row_for_each() -> Result<()> {
     Ok(())
 }
 
+/// Row 3 fails; of a thousand, how many are called for.
+async fn calls_until_one_fails(node: impl FnOnce(Arc<AtomicUsize>) -> Node) -> Result<usize> {
+    let calls = Arc::default();
+    let pipeline = Pipeline::new([node(Arc::clone(&calls))])?;
+    let x: Vec<i64> = (0..1_000).collect();
+    let error = pipeline.map(inputs! { x: x }).over("x").await;
+    let error = error.expect_err("row 3 fails");
+    assert_eq!((error.row(), error.user_error()), (Some(3), Some(&Odd(3))));
+    Ok(calls.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn no_call_begins_after_one_that_failed() -> Result<()> {
+    let half = |x: i64| if x == 3 { Err(Odd(x)) } else { Ok(x) };
+    let one_thread = calls_until_one_fails(|calls| {
+        let node = Node::map("y", ["x"], move |x: i64| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            half(x)
+        });
+        node.with_settings(Settings {
+            max_workers: Some(1),
+            use_batch_udf: Some(false),
+            ..Settings::default()
+        })
+    });
+    assert_eq!(one_thread.await?, 4, "though more were issued");
+    for waits in [false, true] {
+        let in_flight = calls_until_one_fails(|calls| {
+            let node = Node::map_async("y", ["x"], move |x: i64| {
+                calls.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    if waits {
+                        tokio::task::yield_now().await;
+                    }
+                    half(x)
+                }
+            });
+            node.with_settings(Settings {
+                max_in_flight: Some(4),
+                ..Settings::default()
+            })
+        });
+        let calls = in_flight.await?;
+        assert!(calls <= 8, "{calls} calls for 4 rows, 4 at once");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn dropping_the_stream_cancels_the_calls_in_flight() -> Result<()> {
     let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod adaptive;
+mod alone;
 mod both;
 mod bounds;
 mod concurrency;

@@ -5,8 +5,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use datafusion::arrow::array::Int64Array;
+use futures::StreamExt;
 use hypernodes::prelude::*;
 
 const NONE: Settings = Settings {
@@ -147,12 +149,35 @@ async fn d03_e05_batch_size_is_the_rows_of_a_call_and_the_nodes_own_comes_first(
         ..workers(4)
     };
     check_sync(NONE, by_twenties, 2).await?;
+    check_sync(by_twenties, NONE, 2).await?;
     // One row at a time, whatever the size of a batch.
     let by_ones = Settings {
         use_batch_udf: Some(false),
         ..NONE
     };
-    check_sync(by_ones, by_twenties, 4).await
+    check_sync(by_ones, by_twenties, 4).await?;
+    // And rows by twenties all the same, if the node says so.
+    let together = Settings {
+        use_batch_udf: Some(true),
+        batch_size: Some(20),
+        ..NONE
+    };
+    check_sync(together, workers(4), 2).await
+}
+
+#[tokio::test]
+async fn e05_without_batches_no_row_runs_where_the_stream_is_read() -> Result<()> {
+    let engine = Settings {
+        use_batch_udf: Some(false),
+        ..NONE
+    };
+    // However short a row is: without the setting, most of these would run in place.
+    let caller = std::thread::current().id();
+    let elsewhere = move |x: i64| {
+        assert_ne!(std::thread::current().id(), caller);
+        x
+    };
+    map(Node::map("y", ["x"], elsewhere), engine, 1_000).await
 }
 
 #[tokio::test]
@@ -188,6 +213,35 @@ async fn awaited(x: i64) -> i64 {
     RUNNING.leave();
     assert!(RUNNING.1.load(Ordering::SeqCst) <= 2);
     x
+}
+
+static OTHERS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(0);
+
+/// Row 0 waits for all others to have been read.
+#[node(output = "y", ordered = false)]
+async fn delayed(x: i64) -> i64 {
+    if x == 0 {
+        OTHERS.acquire().await.expect("it stays open").forget();
+    }
+    x
+}
+
+#[tokio::test]
+async fn d03_the_macros_ordered_is_the_nodes() -> Result<()> {
+    let session = Session::new()?;
+    let table = session.sql("SELECT value AS x FROM generate_series(0, 99)");
+    let frame = table.await?.apply(&Pipeline::new(nodes![delayed])?)?;
+    let mut stream = frame.execute_stream().await.expect("a stream");
+    let mut made = Vec::new();
+    let mut next = async || tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+    while let Some(batch) = next().await.expect("row 0 holds up none") {
+        made.extend(Outputs::from(batch.expect("no error")).column::<i64>("y")?);
+        if made.len() == 99 {
+            OTHERS.add_permits(1);
+        }
+    }
+    assert_eq!((made.len(), made.last()), (100, Some(&0)));
+    Ok(())
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 /// How many calls began, how many ran at once, and where; clones count together.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Calls(Arc<Counts>);
+pub(crate) struct Calls(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -20,10 +20,10 @@ struct Counts {
 }
 
 /// A call that ends when this is dropped.
-pub(super) struct Call(Calls);
+pub(crate) struct Call(Calls);
 
 impl Calls {
-    pub(super) fn begin(&self) -> Call {
+    pub(crate) fn begin(&self) -> Call {
         let counts = &self.0;
         counts.begun.fetch_add(1, Ordering::SeqCst);
         let now = counts.now.fetch_add(1, Ordering::SeqCst) + 1;
@@ -32,19 +32,19 @@ impl Calls {
         Call(self.clone())
     }
 
-    pub(super) fn begun(&self) -> usize {
+    pub(crate) fn begun(&self) -> usize {
         self.0.begun.load(Ordering::SeqCst)
     }
 
-    pub(super) fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.0.now.load(Ordering::SeqCst)
     }
 
-    pub(super) fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         self.0.peak.load(Ordering::SeqCst)
     }
 
-    pub(super) fn threads(&self) -> HashSet<ThreadId> {
+    pub(crate) fn threads(&self) -> HashSet<ThreadId> {
         self.0.threads.lock().clone()
     }
 }

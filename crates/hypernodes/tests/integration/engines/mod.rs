@@ -2,7 +2,7 @@
 
 mod agreement;
 mod at_once;
-mod calls;
+pub(crate) mod calls;
 pub(crate) mod executors;
 mod own;
 mod parallel;

@@ -1,19 +1,18 @@
 //! One engine, many runs, nothing left behind.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hypernodes::prelude::*;
 
+use crate::alone::alone;
+
 const RUNS: usize = 1000;
 /// Threads of the default engine, which is set so here.
 const MAX_WORKERS: usize = 4;
 /// For threads that never end.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Set in the process that counts: there, no other test has threads.
-const ALONE: &str = "HYPERNODES_COUNTS_ALONE";
 
 #[node]
 fn scaled(x: i64, #[shared] factor: &Arc<i64>) -> i64 {
@@ -84,7 +83,7 @@ fn wait_for_threads(at_most: usize) {
     }
 }
 
-fn alone() -> Result<()> {
+fn runs() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -113,20 +112,6 @@ fn alone() -> Result<()> {
 
 #[test]
 fn e08_a_thousand_runs_of_one_engine_leave_nothing_behind() -> Result<()> {
-    if std::env::var_os(ALONE).is_some() {
-        return alone();
-    }
     let name = "engines::reuse::e08_a_thousand_runs_of_one_engine_leave_nothing_behind";
-    let program = std::env::current_exe().expect("this test");
-    let counted = Command::new(program)
-        .args([name, "--exact"])
-        .env(ALONE, "1")
-        .output();
-    let counted = counted.expect("a process");
-    let said = String::from_utf8_lossy(&counted.stdout);
-    assert!(
-        counted.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-    Ok(())
+    alone(name, "", runs)
 }
