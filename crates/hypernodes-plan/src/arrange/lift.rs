@@ -165,18 +165,20 @@ fn lift_sort(
     sorted_again(upper, columns, keys, fetch, schema, config).map(Some)
 }
 
-/// Whether a predicate needs calls that cost more than to sort, and that the keys do without: the
-/// rows are then sorted first, and tested in their order until there are enough.
+/// Whether a predicate needs calls that cost more than to sort, and the keys none: the rows are then
+/// sorted first, and tested in their order until there are enough.
 fn has_dear_filter(chain: &Chain, needs: &HashSet<Column>) -> bool {
-    let known = chain.needed(needs.iter().cloned());
-    let is_dear = |place: &usize| match &chain.steps[*place] {
-        Step::Call(call) => call.is_repeatable() && price(chain, [place]).is_dear(),
+    if !chain.needed(needs.iter().cloned()).is_empty() {
+        return false;
+    }
+    let is_dear = |place: usize| match &chain.steps[place] {
+        Step::Call(call) => call.is_repeatable() && price(chain, [&place]).is_dear(),
         Step::Filter(_) => false,
     };
     let filters = chain.steps.iter().filter(|step| step.is_filter());
     filters
         .flat_map(|filter| chain.needed(filter.reads()))
-        .any(|place| !known.contains(&place) && is_dear(&place))
+        .any(is_dear)
 }
 
 /// Whether there are no more rows than `sort` leaves.

@@ -41,6 +41,8 @@ pub(super) fn lift_unnest(
     lists.dedup();
     let needs = lists.iter().flat_map(|place| owned(&chain.columns[*place]));
     let needs: HashSet<Column> = needs.collect();
+    // What the lists need is called for the rows that predicates leave.
+    let is_selective = is_selective || !chain.needed(needs.iter().cloned()).is_empty();
     let Some(Split {
         below,
         above,

@@ -299,5 +299,16 @@ pub(super) fn sides() -> Vec<Case> {
             "select x from (select x, a, unnest([x, y]) u from v) where u = 3 and a > 4",
             |d| none().f(d.t(|t| t.x == 3 || t.y == 3)),
         ),
+        case(
+            "select x, u from (select x, unnest([x, f(x)]) u from t where g(y) > {90}) l where u <> 2",
+            |d| {
+                let is_open = |row: &Row| g(row.y) > d.percent(90);
+                none().g(d.n()).f(d.t(is_open))
+            },
+        ),
+        case(
+            "select x from t where g(x) = 7 order by f(y) limit 5",
+            |d| none().g(d.n()).f(1),
+        ),
     ]
 }
