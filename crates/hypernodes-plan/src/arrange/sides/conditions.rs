@@ -185,6 +185,13 @@ impl Conditions {
         columns
     }
 
+    /// Whether any reads a column of this schema.
+    pub(super) fn read_one_of(&self, schema: &DFSchema) -> bool {
+        let keys = self.on.iter().map(|(own, _)| own);
+        let mut read = keys.chain(&self.filter).flat_map(owned);
+        read.any(|column| schema.maybe_index_of_column(&column).is_some())
+    }
+
     /// Whether a reduction has the same keys.
     pub(super) fn is_met_by(&self, on: &[(Expr, Expr)]) -> bool {
         let named = |on: &[(Expr, Expr)]| -> Vec<(Expr, Expr)> {

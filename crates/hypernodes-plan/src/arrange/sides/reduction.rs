@@ -252,6 +252,8 @@ impl Reduction {
         if matches!(base, LogicalPlan::EmptyRelation(_)) {
             return Ok(true);
         }
+        // Predicates on the other side alone move there, and its columns then go.
+        let has_keys = conditions.read_one_of(base.schema());
         let mut open = vec![base];
         while let Some(plan) = open.pop() {
             match plan {
@@ -260,7 +262,7 @@ impl Reduction {
                 | LogicalPlan::SubqueryAlias(_) => open.extend(plan.inputs()),
                 LogicalPlan::Join(join) if is_reduction(join) => {
                     if conditions.is_met_by(&join.on)
-                        && (conditions.is_empty()
+                        && (!has_keys
                             || names_of(join.right.schema().columns())
                                 == names_of(conditions.keys(&self.keys)))
                         && is_within(&scans(&join.right), &self.scans)

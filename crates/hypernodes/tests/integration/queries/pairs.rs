@@ -97,5 +97,10 @@ pub(super) fn pairs() -> Vec<Case> {
             "select t.x from t join s on substr(cast(t.x as varchar), 1, 9) = cast(s.x as varchar) where g(t.y) > 5",
             |d| none().g(d.k()),
         ),
+        // A condition that reads nothing of the side with calls asks for any row of the other.
+        case(
+            "select l.x, r.c from t l left join (select 2 c from s where f(y) > 20) r on l.x < r.c",
+            |d| none().f(d.k()),
+        ),
     ]
 }
