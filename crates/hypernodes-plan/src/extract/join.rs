@@ -103,14 +103,10 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
 
 /// That a join's condition calls a node for pairs of rows where it cannot.
 fn refusal(join: Join) -> DataFusionError {
-    let instead = match join.null_aware {
-        true => "NOT EXISTS",
-        false => "LEFT JOIN, and UNION ALL the other side's rows that match none by NOT EXISTS",
-    };
     let join = LogicalPlan::Join(join);
     let node = called_by(&join).ok().flatten().unwrap_or_default();
     let message = format!(
-        "node {node:?} is called with columns of both sides where that is not supported; use {instead}: {}",
+        "node {node:?} is called with columns of both sides where that is not supported: {}",
         join.display()
     );
     to_datafusion(Error::new(ErrorKind::Unsupported, message))

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion_common::{Column, JoinType, Result};
+use arrow::datatypes::DataType;
+use datafusion_common::{Column, DFSchemaRef, JoinType, Result, ScalarValue};
 use datafusion_expr::expr::WindowFunction;
 use datafusion_expr::utils::conjunction;
 use datafusion_expr::{
-    Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, Projection, Window, lit, when,
+    Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder, Projection, Window, WindowUDF,
+    lit, when,
 };
 
 use super::extracted::{Extracted, Known, Query};
@@ -44,21 +46,28 @@ impl Pairs {
     /// those first that meet the condition. The first pair tells whether there is one, and stands
     /// for the row where it is wanted once.
     ///
-    /// `None` of a join that keeps the rows of both sides, or asks whether null matches.
+    /// Where null might be what is looked for, it meets the keys.
+    ///
+    /// `None` of a mark join that keeps the right side, and of a session without `row_number()`.
     pub(super) fn kept(mut self, join: &Join, query: &mut Query<'_>) -> Result<Option<Extracted>> {
         use JoinType::{Left, LeftAnti, LeftMark, LeftSemi, Right, RightAnti, RightSemi};
+        let rank_of = query.config.function_registry();
+        let rank_of = rank_of.and_then(|functions| functions.udwf("row_number").ok());
+        let Some(rank_of) = rank_of else {
+            return Ok(None);
+        };
+        if join.null_aware {
+            let keys = std::mem::take(&mut self.on).into_iter();
+            let keys = keys.map(|(left, right)| left.eq(right).is_not_false());
+            self.within = conjunction(keys.chain(self.within.take()));
+        }
         let is_left = match join.join_type {
             Left | LeftSemi | LeftAnti | LeftMark => true,
             Right | RightSemi | RightAnti => false,
+            JoinType::Full => return self.full(join, &rank_of, query).map(Some),
             _ => return Ok(None),
         };
-        let rank_of = query.config.function_registry();
-        let rank_of = rank_of.and_then(|functions| functions.udwf("row_number").ok());
-        let Some(rank_of) = rank_of.filter(|_| !join.null_aware) else {
-            return Ok(None);
-        };
-        let new = || Column::new_unqualified(made_name(query.config));
-        let [row, matched, hit, rank] = [new(), new(), new(), new()];
+        let [row, matched, hit, rank] = std::array::from_fn(|_| new_column(query));
         let schemas = [&self.left.plan, &self.right.plan].map(|plan| Arc::clone(plan.schema()));
         let mut known = known_above(
             join.join_type,
@@ -83,6 +92,7 @@ impl Pairs {
         };
         let pairs = Join {
             join_type,
+            null_aware: false,
             ..join.clone()
         };
         let is_hit = Expr::Column(hit.clone());
@@ -90,15 +100,8 @@ impl Pairs {
             true => self.inner(&pairs, query)?,
             false => self.outer(&pairs, Expr::Column(matched), &hit, query)?,
         };
-        let window = WindowFunction::new(rank_of, Vec::new());
-        let window = Expr::from(window).partition_by(vec![Expr::Column(row)]);
-        let window = match is_semi {
-            true => window.build()?,
-            false => window
-                .order_by(vec![is_hit.clone().sort(false, false)])
-                .build()?,
-        };
-        let window = Window::try_new(vec![window.alias(&rank.name)], Arc::new(made.plan))?;
+        let by = (!is_semi).then(|| is_hit.clone());
+        let ranked = ranked(made.plan, &rank_of, &row, by, &rank)?;
         let is_first = Expr::Column(rank).eq(lit(1_u64));
         let wanted = match join.join_type {
             Left | Right => is_hit.clone().or(is_first),
@@ -125,28 +128,85 @@ impl Pairs {
             _ => own(usize::from(!is_left)).collect(),
         };
         if matches!(join.join_type, Left | Right) {
-            let other = &schemas[usize::from(is_left)];
-            let has = |column: &Column| other.maybe_index_of_column(column).is_some();
-            let is_of_both = |known: &Known| {
-                let is_new = schemas
-                    .iter()
-                    .all(|side| side.maybe_index_of_column(&known.column).is_none());
-                is_new && is_null_where(known, has)
-            };
-            for both in made.known.into_iter().filter(is_of_both) {
+            let padded = &schemas[usize::from(is_left)..][..1];
+            for both in known_of_pairs(made.known, &schemas, padded) {
                 let value = when(is_hit.clone(), Expr::Column(both.column.clone())).end()?;
                 columns.push(value.alias(&both.column.name));
-                known.push(Known {
-                    guard: None,
-                    ..both
-                });
+                known.push(both);
             }
         }
-        let plan = LogicalPlanBuilder::new(LogicalPlan::Window(window))
+        let plan = LogicalPlanBuilder::new(ranked)
             .filter(wanted)?
             .project(columns)?
             .build()?;
         Ok(Some(Extracted { plan, known }))
+    }
+
+    /// A full join: both sides' rows are numbered, and what a pair stands for is told by a list: for
+    /// itself, or for the row of one side, or for that of either.
+    fn full(
+        mut self,
+        join: &Join,
+        rank_of: &Arc<WindowUDF>,
+        query: &mut Query<'_>,
+    ) -> Result<Extracted> {
+        let [left, right, hit, first, second, kind] = std::array::from_fn(|_| new_column(query));
+        let schemas = [&self.left.plan, &self.right.plan].map(|plan| Arc::clone(plan.schema()));
+        self.left.plan = numbered(&self.left.plan, &left.name)?;
+        self.right.plan = numbered(&self.right.plan, &right.name)?;
+        let mut known = known_above(
+            join.join_type,
+            self.left.known.clone(),
+            self.right.known.clone(),
+        );
+        let is_row = |row: &Column| Expr::Column(row.clone()).is_not_null();
+        let matched = is_row(&left).and(is_row(&right));
+        let is_hit = Expr::Column(hit.clone());
+        let made = self.outer(join, matched, &hit, query)?;
+        let plan = ranked(made.plan, rank_of, &left, Some(is_hit.clone()), &first)?;
+        let plan = ranked(plan, rank_of, &right, Some(is_hit.clone()), &second)?;
+        let alone = |row: &Column, rank: Column| {
+            let is_first = Expr::Column(rank).eq(lit(1_u64));
+            is_row(row).and(is_first)
+        };
+        let (is_left, is_right) = (alone(&left, first), alone(&right, second));
+        let list = |kinds: &[i8]| {
+            let kinds: Vec<ScalarValue> = kinds.iter().copied().map(ScalarValue::from).collect();
+            lit(ScalarValue::List(ScalarValue::new_list_nullable(
+                &kinds,
+                &DataType::Int8,
+            )))
+        };
+        let kinds = when(is_hit, list(&[0]))
+            .when(is_left.clone().and(is_right.clone()), list(&[1, 2]))
+            .when(is_left, list(&[1]))
+            .when(is_right, list(&[2]))
+            .end()?;
+        let is_kind = |other: i8| Expr::Column(kind.clone()).not_eq(lit(other));
+        let padded = |place: usize, other: i8| {
+            let columns = schemas[place].columns().into_iter();
+            columns.map(move |column| (column, other))
+        };
+        let columns = padded(0, 2).chain(padded(1, 1)).map(|(column, other)| {
+            let value = when(is_kind(other), Expr::Column(column.clone())).end()?;
+            Ok(value.alias_qualified(column.relation, column.name))
+        });
+        let mut columns = columns.collect::<Result<Vec<Expr>>>()?;
+        for both in known_of_pairs(made.known, &schemas, &schemas) {
+            let is_pair = Expr::Column(kind.clone()).eq(lit(0_i8));
+            let value = when(is_pair, Expr::Column(both.column.clone())).end()?;
+            columns.push(value.alias(&both.column.name));
+            known.push(both);
+        }
+        let own = plan.schema().columns().into_iter().map(Expr::Column);
+        let own: Vec<Expr> = own.chain([kinds.alias(&kind.name)]).collect();
+        let plan = LogicalPlanBuilder::new(plan)
+            .project(own)?
+            .filter(is_row(&kind))?
+            .unnest_column(kind.clone())?
+            .project(columns)?
+            .build()?;
+        Ok(Extracted { plan, known })
     }
 
     /// The pairs, and the rows of the kept side without one, with a column that tells whether the
@@ -174,6 +234,30 @@ impl Pairs {
     }
 }
 
+fn new_column(query: &Query<'_>) -> Column {
+    Column::new_unqualified(made_name(query.config))
+}
+
+/// The plan with the place of each row among those of one number.
+fn ranked(
+    plan: LogicalPlan,
+    rank_of: &Arc<WindowUDF>,
+    row: &Column,
+    first: Option<Expr>,
+    rank: &Column,
+) -> Result<LogicalPlan> {
+    let window = WindowFunction::new(Arc::clone(rank_of), Vec::new());
+    let window = Expr::from(window).partition_by(vec![Expr::Column(row.clone())]);
+    // An empty list of keys is no order.
+    let window = match first {
+        Some(first) => window.order_by(vec![first.sort(false, false)]),
+        None => window,
+    };
+    let window = window.build()?;
+    let window = Window::try_new(vec![window.alias(&rank.name)], Arc::new(plan))?;
+    Ok(LogicalPlan::Window(window))
+}
+
 /// What is still known of the columns of a join.
 pub(super) fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -> Vec<Known> {
     let padded = |known: Vec<Known>| {
@@ -188,6 +272,26 @@ pub(super) fn known_above(kind: JoinType, left: Vec<Known>, right: Vec<Known>) -
         JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left,
         JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right,
     }
+}
+
+/// The calls made for pairs that are null where one of the sides is padded, and so for all rows.
+fn known_of_pairs(
+    known: Vec<Known>,
+    sides: &[DFSchemaRef],
+    padded: &[DFSchemaRef],
+) -> impl Iterator<Item = Known> {
+    let has = |side: &DFSchemaRef, column: &Column| side.maybe_index_of_column(column).is_some();
+    known
+        .into_iter()
+        .filter(move |known| {
+            let is_new = !sides.iter().any(|side| has(side, &known.column));
+            let mut padded = padded.iter();
+            is_new && padded.all(|side| is_null_where(known, |column| has(side, column)))
+        })
+        .map(|known| Known {
+            guard: None,
+            ..known
+        })
 }
 
 /// Whether a call is null where these columns are.

@@ -19,6 +19,14 @@ pub(super) fn pairs() -> Vec<Case> {
         keyed(
             "select t.x, h(t.x, s.y, s.z) c from t left join s on t.z = s.x and h(t.x, s.y, s.z) > 20",
         ),
+        keyed("select t.x, s.x sx from t full join s on t.z = s.x and h(t.x, s.y, s.z) > {20}"),
+        keyed(
+            "select t.x, s.y, h(t.x, s.y, s.z) c from s full join t on t.z = s.x and h(t.x, s.y, s.z) > 20",
+        ),
+        case(
+            "select a.x, s.x sx from (select * from t where x < 20) a full join s on h(a.x, s.y, 1) > 25",
+            |d| none().h(20 * d.k()),
+        ),
         case(
             "select t.x, s.y from t left join s on h(t.x, s.y, s.z) > {15} where t.x < 20",
             |d| none().h(20 * d.k()),
@@ -41,6 +49,10 @@ pub(super) fn pairs() -> Vec<Case> {
         case(
             "select t.x from t where t.x not in (select s.x from s where h(t.x, s.y, s.z) > 8)",
             |d| none().h(d.k()),
+        ),
+        case(
+            "select x from t where nullif(x, 5) not in (select s.x from s where h(t.x, s.x, 1) > {5})",
+            |d| none().h(d.s(|s| s.x != 5)),
         ),
         case(
             "select t.x from t where t.y > {50} or exists (select 1 from s where s.x = t.x and h(t.x, s.y, s.z) > 20)",
