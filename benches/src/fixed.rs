@@ -79,46 +79,33 @@ pub(crate) fn allowance(runs: usize, each: Duration) -> Run {
 /// The workloads: the baseline is the time allowed.
 pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
     let default: Arc<dyn Engine> = Arc::new(Session::new().unwrap());
+    let sequential: Arc<dyn Engine> = Arc::new(SequentialEngine);
+    let workload = |name, n, on: fn(&Arc<Runtime>, Arc<dyn Engine>) -> Run| {
+        move |engine: &Arc<dyn Engine>, strategy, repeats, baseline, each| Workload {
+            name,
+            strategy,
+            n,
+            baseline,
+            target: 1.0,
+            repeats,
+            run: on(runtime, Arc::clone(engine)),
+            base: allowance(RUNS, each),
+        }
+    };
+    let run = workload("run of one item, 3 sync nodes, 50 times", RUNS, run);
+    let map = workload("map of ten items, 3 sync nodes, 50 times", 10 * RUNS, map);
+    let (plain, open) = ("sequential", "no settings");
+    let (micros, millis) = (Duration::from_micros, Duration::from_millis);
     vec![
-        Workload {
-            name: "run of one item, 3 sync nodes, 50 times",
-            strategy: "sequential",
-            n: RUNS,
-            baseline: "50 microseconds a run",
-            target: 1.0,
-            repeats: 15,
-            run: run(runtime, Arc::new(SequentialEngine)),
-            base: allowance(RUNS, Duration::from_micros(50)),
-        },
-        Workload {
-            name: "run of one item, 3 sync nodes, 50 times",
-            strategy: "no settings",
-            n: RUNS,
-            baseline: "1 millisecond a run",
-            target: 1.0,
-            repeats: 9,
-            run: run(runtime, Arc::clone(&default)),
-            base: allowance(RUNS, Duration::from_millis(1)),
-        },
-        Workload {
-            name: "map of ten items, 3 sync nodes, 50 times",
-            strategy: "sequential",
-            n: 10 * RUNS,
-            baseline: "100 microseconds a map",
-            target: 1.0,
-            repeats: 15,
-            run: map(runtime, Arc::new(SequentialEngine)),
-            base: allowance(RUNS, Duration::from_micros(100)),
-        },
-        Workload {
-            name: "map of ten items, 3 sync nodes, 50 times",
-            strategy: "no settings",
-            n: 10 * RUNS,
-            baseline: "1 millisecond a map",
-            target: 1.0,
-            repeats: 9,
-            run: map(runtime, default),
-            base: allowance(RUNS, Duration::from_millis(1)),
-        },
+        run(&sequential, plain, 15, "50 microseconds a run", micros(50)),
+        run(&default, open, 9, "1 millisecond a run", millis(1)),
+        map(
+            &sequential,
+            plain,
+            15,
+            "100 microseconds a map",
+            micros(100),
+        ),
+        map(&default, open, 9, "1 millisecond a map", millis(1)),
     ]
 }

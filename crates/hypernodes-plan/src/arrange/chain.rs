@@ -35,6 +35,14 @@ impl Step {
         matches!(self, Self::Filter(_))
     }
 
+    /// Whether it may be made for other rows too, or not for all: a predicate, or a pure call.
+    pub(super) fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Call(call) => call.is_repeatable(),
+            Self::Filter(_) => true,
+        }
+    }
+
     /// The columns it reads.
     pub(super) fn reads(&self) -> HashSet<Column> {
         match self {

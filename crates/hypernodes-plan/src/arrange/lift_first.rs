@@ -129,11 +129,7 @@ fn lift_row(
         .partition(|(index, _)| calls.contains(index) && !below.contains(index));
     let [above, kept] = [above, kept].map(|steps| steps.into_iter().map(|(_, step)| step));
     let above: Vec<Step> = above.collect();
-    let is_repeatable = |step: &Step| match step {
-        Step::Call(call) => call.is_repeatable(),
-        Step::Filter(_) => false,
-    };
-    if above.is_empty() || !above.iter().all(is_repeatable) {
+    if above.is_empty() || !above.iter().all(Step::is_repeatable) {
         return Ok(None);
     }
     // Of no rows at all, one row of nulls is made.

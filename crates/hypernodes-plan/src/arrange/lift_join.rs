@@ -269,16 +269,12 @@ fn lift_side(
     {
         chain = Chain::of(&lifted)?;
     }
-    let is_repeatable = |step: &Step| match step {
-        Step::Call(call) => call.is_repeatable(),
-        Step::Filter(_) => true,
-    };
     let gives_both = matches!(
         join.join_type,
         JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
     );
     let multiplies = gives_both && !joins_once(join, is_left);
-    if !chain.has_calls() || (multiplies && !chain.steps.iter().all(is_repeatable)) {
+    if !chain.has_calls() || (multiplies && !chain.steps.iter().all(Step::is_repeatable)) {
         return Ok(None);
     }
     let chain = chain.apart_from(other.schema())?;

@@ -25,11 +25,7 @@ pub(super) fn lift_unnest(
     {
         chain = Chain::of(&lifted)?;
     }
-    let is_repeatable = |step: &Step| match step {
-        Step::Call(call) => call.is_repeatable(),
-        Step::Filter(_) => true,
-    };
-    if !chain.has_calls() || !chain.steps.iter().all(is_repeatable) {
+    if !chain.has_calls() || !chain.steps.iter().all(Step::is_repeatable) {
         return Ok(None);
     }
     let (upper, input) = (unnest.schema.as_ref(), unnest.input.schema());

@@ -32,17 +32,21 @@ pub(super) fn make_semi(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         LogicalPlan::Join(join) => {
             use JoinType::{LeftAnti, LeftMark, LeftSemi, RightAnti, RightMark, RightSemi};
-            let made = match join.join_type {
-                LeftSemi | LeftAnti | LeftMark => {
-                    let right = as_set(&join.right, read_of(&join, &join.right))?;
-                    right.map(|right| with_sides(&join, None, Some(right)))
-                }
-                RightSemi | RightAnti | RightMark => {
-                    let left = as_set(&join.left, read_of(&join, &join.left))?;
-                    left.map(|left| with_sides(&join, Some(left), None))
-                }
-                _ => None,
+            let is_left = match join.join_type {
+                LeftSemi | LeftAnti | LeftMark => false,
+                RightSemi | RightAnti | RightMark => true,
+                _ => return Ok(Transformed::no(LogicalPlan::Join(join))),
             };
+            let side = if is_left { &join.left } else { &join.right };
+            let mut read = read_of(&join, side);
+            if matches!(join.join_type, LeftMark | RightMark) {
+                // The mark has its qualifier.
+                read.extend(side.schema().columns().into_iter().next());
+            }
+            let made = as_set(side, read)?.map(|side| match is_left {
+                true => with_sides(&join, Some(side), None),
+                false => with_sides(&join, None, Some(side)),
+            });
             Ok(either(made.transpose()?, LogicalPlan::Join(join)))
         }
         _ => Ok(Transformed::no(plan)),
@@ -63,11 +67,7 @@ fn as_set(plan: &LogicalPlan, read: HashSet<Column>) -> Result<Option<LogicalPla
     let LogicalPlan::Join(join) = &chain.base else {
         return Ok(None);
     };
-    let is_pure = |step: &Step| match step {
-        Step::Call(call) => call.is_repeatable(),
-        Step::Filter(_) => true,
-    };
-    if !chain.steps.iter().all(is_pure) {
+    if !chain.steps.iter().all(Step::is_repeatable) {
         return Ok(None);
     }
     let schema = plan.schema();

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, DFSchema, DataFusionError, JoinType, Result};
+use datafusion_common::{Column, DFSchema, JoinType, Result};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{Expr, Join, LogicalPlan, Projection};
-use hypernodes_graph::{Error, ErrorKind};
 
 use super::demand::{Demand, demands};
 use super::extracted::{Extracted, Made, Query, replace};
-use super::operators::{called_by, extract};
+use super::operators::{called_by, extract, refusal};
 use super::pairs::{Pairs, known_above};
 use crate::arrange::marked;
-use crate::error::to_datafusion;
 use crate::join::{joined_like, keeps_unmatched};
 use crate::udf::NodeUdf;
 
@@ -90,8 +88,12 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
         if original.join_type == JoinType::Inner {
             return pairs.inner(&original, query);
         }
-        let kept = pairs.kept(&original, query)?;
-        return kept.map_or_else(|| Err(refusal(original)), Ok);
+        if let Some(kept) = pairs.kept(&original, query)? {
+            return Ok(kept);
+        }
+        let original = LogicalPlan::Join(original);
+        let node = called_by(&original)?.unwrap_or_default();
+        return Err(refusal(&original, &node));
     }
     let known = known_above(join.join_type, left.known, right.known);
     let plan = match join.join_type {
@@ -99,17 +101,6 @@ pub(super) fn extract_join(join: Join, query: &mut Query<'_>) -> Result<Extracte
         _ => joined_like(&original, left.plan, right.plan, on, within)?,
     };
     Ok(Extracted { plan, known })
-}
-
-/// That a join's condition calls a node for pairs of rows where it cannot.
-fn refusal(join: Join) -> DataFusionError {
-    let join = LogicalPlan::Join(join);
-    let node = called_by(&join).ok().flatten().unwrap_or_default();
-    let message = format!(
-        "node {node:?} is called with columns of both sides where that is not supported: {}",
-        join.display()
-    );
-    to_datafusion(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// A mark join of other sides. The mark is named after the right side's columns, so that those that

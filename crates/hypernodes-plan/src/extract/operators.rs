@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, Result};
+use datafusion_common::{Column, DataFusionError, Result};
 use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
@@ -100,14 +100,19 @@ pub(super) fn extract(plan: LogicalPlan, query: &mut Query<'_>) -> Result<Extrac
 
 /// No operator but those above may call a node.
 fn refuse(plan: &LogicalPlan) -> Result<()> {
-    let Some(node) = called_by(plan)? else {
-        return Ok(());
-    };
+    match called_by(plan)? {
+        Some(node) => Err(refusal(plan, &node)),
+        None => Ok(()),
+    }
+}
+
+/// That an operator calls a node where it cannot.
+pub(super) fn refusal(plan: &LogicalPlan, node: &str) -> DataFusionError {
     let operator = plan.display().to_string();
     let message = format!(
         "node {node:?} is called where that is not supported; call it in a subquery's SELECT and use its column here: {operator}"
     );
-    Err(to_datafusion(Error::new(ErrorKind::Unsupported, message)))
+    to_datafusion(Error::new(ErrorKind::Unsupported, message))
 }
 
 /// The name of a node that an operator calls.

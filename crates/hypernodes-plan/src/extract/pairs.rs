@@ -28,12 +28,17 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
+    /// What is known above a join of that kind.
+    fn known_above(&self, kind: JoinType) -> Vec<Known> {
+        known_above(kind, self.left.known.clone(), self.right.known.clone())
+    }
+
     /// The pairs whose calls meet the condition.
     pub(super) fn inner(self, join: &Join, query: &mut Query<'_>) -> Result<Extracted> {
-        let known = self.left.known.into_iter().chain(self.right.known);
+        let known = self.known_above(JoinType::Inner);
         let mut pairs = Extracted {
             plan: joined_like(join, self.left.plan, self.right.plan, self.on, self.within)?,
-            known: known.collect(),
+            known,
         };
         for conjunct in self.above {
             let conjunct = pairs.materialise(vec![conjunct], query)?;
@@ -69,11 +74,7 @@ impl Pairs {
         };
         let [row, matched, hit, rank] = std::array::from_fn(|_| new_column(query));
         let schemas = [&self.left.plan, &self.right.plan].map(|plan| Arc::clone(plan.schema()));
-        let mut known = known_above(
-            join.join_type,
-            self.left.known.clone(),
-            self.right.known.clone(),
-        );
+        let mut known = self.known_above(join.join_type);
         let (kept, other) = match is_left {
             true => (&mut self.left, &mut self.right),
             false => (&mut self.right, &mut self.left),
@@ -109,16 +110,12 @@ impl Pairs {
             _ => is_first,
         };
         let own = |place: usize| schemas[place].columns().into_iter().map(Expr::Column);
-        let padded = |place: usize| {
-            let columns = schemas[place].columns().into_iter();
-            columns.map(|column| {
-                let value = when(is_hit.clone(), Expr::Column(column.clone())).end()?;
-                Ok(value.alias_qualified(column.relation, column.name))
-            })
-        };
         let mut columns: Vec<Expr> = match join.join_type {
-            Left => own(0).map(Ok).chain(padded(1)).collect::<Result<_>>()?,
-            Right => padded(0).chain(own(1).map(Ok)).collect::<Result<_>>()?,
+            Left => own(0).chain(padded(&schemas[1], &is_hit)?).collect(),
+            Right => padded(&schemas[0], &is_hit)?
+                .into_iter()
+                .chain(own(1))
+                .collect(),
             LeftMark => {
                 let mark = join.schema.columns().pop();
                 let mark =
@@ -130,8 +127,7 @@ impl Pairs {
         if matches!(join.join_type, Left | Right) {
             let padded = &schemas[usize::from(is_left)..][..1];
             for both in known_of_pairs(made.known, &schemas, padded) {
-                let value = when(is_hit.clone(), Expr::Column(both.column.clone())).end()?;
-                columns.push(value.alias(&both.column.name));
+                columns.push(where_true(&is_hit, &both.column)?);
                 known.push(both);
             }
         }
@@ -154,11 +150,7 @@ impl Pairs {
         let schemas = [&self.left.plan, &self.right.plan].map(|plan| Arc::clone(plan.schema()));
         self.left.plan = numbered(&self.left.plan, &left.name)?;
         self.right.plan = numbered(&self.right.plan, &right.name)?;
-        let mut known = known_above(
-            join.join_type,
-            self.left.known.clone(),
-            self.right.known.clone(),
-        );
+        let mut known = self.known_above(join.join_type);
         let is_row = |row: &Column| Expr::Column(row.clone()).is_not_null();
         let matched = is_row(&left).and(is_row(&right));
         let is_hit = Expr::Column(hit.clone());
@@ -182,20 +174,14 @@ impl Pairs {
             .when(is_left, list(&[1]))
             .when(is_right, list(&[2]))
             .end()?;
-        let is_kind = |other: i8| Expr::Column(kind.clone()).not_eq(lit(other));
-        let padded = |place: usize, other: i8| {
-            let columns = schemas[place].columns().into_iter();
-            columns.map(move |column| (column, other))
-        };
-        let columns = padded(0, 2).chain(padded(1, 1)).map(|(column, other)| {
-            let value = when(is_kind(other), Expr::Column(column.clone())).end()?;
-            Ok(value.alias_qualified(column.relation, column.name))
-        });
-        let mut columns = columns.collect::<Result<Vec<Expr>>>()?;
+        let kind_of_row = Expr::Column(kind.clone());
+        let mut columns = padded(&schemas[0], &kind_of_row.clone().not_eq(lit(2_i8)))?;
+        columns.extend(padded(&schemas[1], &kind_of_row.clone().not_eq(lit(1_i8)))?);
         for both in known_of_pairs(made.known, &schemas, &schemas) {
-            let is_pair = Expr::Column(kind.clone()).eq(lit(0_i8));
-            let value = when(is_pair, Expr::Column(both.column.clone())).end()?;
-            columns.push(value.alias(&both.column.name));
+            columns.push(where_true(
+                &kind_of_row.clone().eq(lit(0_i8)),
+                &both.column,
+            )?);
             known.push(both);
         }
         let own = plan.schema().columns().into_iter().map(Expr::Column);
@@ -218,7 +204,7 @@ impl Pairs {
         hit: &Column,
         query: &mut Query<'_>,
     ) -> Result<Extracted> {
-        let known = known_above(join.join_type, self.left.known, self.right.known);
+        let known = self.known_above(join.join_type);
         let mut pairs = Extracted {
             plan: joined_like(join, self.left.plan, self.right.plan, self.on, self.within)?,
             known,
@@ -236,6 +222,18 @@ impl Pairs {
 
 fn new_column(query: &Query<'_>) -> Column {
     Column::new_unqualified(made_name(query.config))
+}
+
+/// The columns of a side, null where the test is not true.
+fn padded(side: &DFSchemaRef, test: &Expr) -> Result<Vec<Expr>> {
+    let columns = side.columns().into_iter();
+    columns.map(|column| where_true(test, &column)).collect()
+}
+
+/// A column where the test is true, else null, under its name.
+fn where_true(test: &Expr, column: &Column) -> Result<Expr> {
+    let value = when(test.clone(), Expr::Column(column.clone())).end()?;
+    Ok(value.alias_qualified(column.relation.clone(), &column.name))
 }
 
 /// The plan with the place of each row among those of one number.

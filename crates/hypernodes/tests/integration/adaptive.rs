@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::alone::alone;
+use crate::concurrency::compute;
 use crate::engines::calls::Calls;
 
 /// For what never ends.
@@ -99,14 +100,6 @@ async fn an_async_call_that_is_ready_at_once_is_no_task() -> Result<()> {
     Ok(())
 }
 
-/// A call that is on a core for a while.
-fn compute() {
-    let began = cpu_time::ThreadTime::now();
-    while began.elapsed() < Duration::from_millis(1) {
-        std::hint::spin_loop();
-    }
-}
-
 /// Rows that end at once, then ones that wait, then ones that compute.
 #[tokio::test]
 async fn a_sync_node_may_change_its_nature() -> Result<()> {
@@ -125,10 +118,10 @@ async fn a_sync_node_may_change_its_nature() -> Result<()> {
             WAITING..MEETING => {
                 barrier.wait();
             }
-            MEETING..SETTLING => compute(),
+            MEETING..SETTLING => compute(Duration::from_millis(1)),
             SETTLING.. => {
                 let _call = calls.begin();
-                compute();
+                compute(Duration::from_millis(1));
             }
         }
         x

@@ -170,10 +170,10 @@ async fn calls_that_wait_are_more_before_any_has_ended() -> Result<()> {
     Ok(())
 }
 
-/// A call that is on a core for a while.
-fn compute() {
+/// A call that is on a core for `time`.
+pub(crate) fn compute(time: Duration) {
     let began = cpu_time::ThreadTime::now();
-    while began.elapsed() < Duration::from_millis(2) {
+    while began.elapsed() < time {
         std::hint::spin_loop();
     }
 }
@@ -185,7 +185,7 @@ async fn computing_calls_are_as_many_as_cores_and_waiting_ones_more() -> Result<
     let peak = computing.clone();
     let node = Node::map("y", ["x"], move |x: i64| {
         peak.begin();
-        compute();
+        compute(Duration::from_millis(2));
         peak.end();
         x
     });

@@ -223,14 +223,8 @@ fn below_window(chain: &Chain, window: &Window, plan: &LogicalPlan) -> Result<Op
             let mut read = step.reads().into_iter();
             read.all(|column| keys.contains(&column) || makes.contains(&column))
         };
-        let is_movable = |call: &usize| match &chain.steps[*call] {
-            Step::Call(call) => call.is_repeatable(),
-            Step::Filter(_) => false,
-        };
-        let may_move = is_of_keys(step)
-            && calls
-                .iter()
-                .all(|call| is_movable(call) && is_of_keys(&chain.steps[*call]));
+        let is_movable = |call: &Step| call.is_repeatable() && is_of_keys(call);
+        let may_move = is_of_keys(step) && calls.iter().all(|call| is_movable(&chain.steps[*call]));
         match step {
             Step::Filter(_) if may_move => {
                 moved.extend(calls);

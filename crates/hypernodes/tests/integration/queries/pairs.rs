@@ -91,6 +91,10 @@ pub(super) fn pairs() -> Vec<Case> {
             "select distinct h(l.x, u.y, 1) from t l left join v q on q.a = l.x and q.b > 5 join t u on u.x % 4 = l.x",
             |d| none().h(d.n()),
         ),
+        case(
+            "select x from t where y > {50} or exists (select 1 from t l join t q on q.x % 7 = l.y % 7 join t u on u.x % 4 = l.x where h(l.x, u.y, 1) > 3)",
+            |d| none().h(d.n()),
+        ),
         // Three references to one table reduce one another.
         case(
             "select l.x, u.y from (select * from t l where exists (select 1 from v q where q.x = l.y and q.b > 10)) l join t u on u.x % 4 = l.x",
