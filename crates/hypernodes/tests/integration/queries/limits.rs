@@ -180,21 +180,18 @@ async fn a_limit_over_a_union_calls_for_as_many_rows_in_each_arm_at_most() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = Data::new(200);
     let file = parquet(&data, folder.path());
-    for (query, limit, is_ordered) in [
+    for (query, limit) in [
         (
             "select * from (select f(x) u from t union all select f(y) from t) limit 10",
             10,
-            false,
         ),
         (
             "select * from (select x, f(x) a from t union all select x, g(x) from s) limit 5",
             5,
-            false,
         ),
         (
             "select x, f(x) a from t union all select y, g(y) from s order by 1 limit 7",
             7,
-            true,
         ),
     ] {
         for setting in settings() {
@@ -203,9 +200,8 @@ async fn a_limit_over_a_union_calls_for_as_many_rows_in_each_arm_at_most() {
             let found = rows(&context, query).await.expect("some rows");
             assert_eq!(found.len(), limit, "{query} at {setting:?}");
             let [f, g, ..] = calls.take();
-            // Below a sort, the first of each arm are computed before they are compared.
-            let least = if is_ordered { 2 * limit } else { limit };
-            let wanted = least..=2 * limit;
+            // A merge that has its rows does not wait for the rest of an arm.
+            let wanted = limit..=2 * limit;
             assert!(
                 wanted.contains(&(f + g)),
                 "{} calls of {wanted:?}: {query} at {setting:?}",
