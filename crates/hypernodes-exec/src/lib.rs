@@ -29,7 +29,7 @@ mod sequential;
 pub use executor::{Executor, Job};
 pub use fence::check_fence;
 pub use node_map::{NodeMapExec, NodeMapPlanner, NodeUdfExt};
-pub use parallel::{ParallelEngine, ParallelEngineBuilder, Scheduler, WorkloadType};
+pub use parallel::{ParallelEngine, ParallelEngineBuilder, Scheduler};
 pub use pipeline::run_pipeline;
 pub use pool::Pool;
 pub use row_goal::SetRowGoals;

@@ -166,7 +166,7 @@ async fn one(bound: &BoundNode, arrays: Vec<ArrayRef>) -> Result<ArrayRef, Failu
             let calling = AssertUnwindSafe(async move { calling.call(0).await });
             let result = calling.catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(panicked(Some(0), &*panic)));
-            result.and_then(|()| rows.take(0..1))
+            result.and_then(|_| rows.take(0..1))
         }
         Call::Nested(_) => Err(Failure {
             row: None,

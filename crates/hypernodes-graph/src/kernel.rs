@@ -42,9 +42,9 @@ pub trait AsyncKernel: Send + Sync {
 
 /// The rows of a batch, each of which can be called for once and is then kept until taken.
 pub trait AsyncRows: Send + Sync {
-    /// The call for `row`; its result stays here. Nothing of the user's runs before the future is
+    /// The call for `row`; its result stays here, and takes so many bytes until it is taken. Nothing of the user's runs before the future is
     /// polled. Dropping it cancels the call.
-    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>>;
+    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<usize, Failure>>;
 
     /// The results of `rows`, removed from here; null where none was called for.
     ///

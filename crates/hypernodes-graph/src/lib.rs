@@ -23,6 +23,7 @@ pub use node::{
 };
 pub use node::{
     Declared, Identity, Names, Node, NodeFunction, Output, Parameter, Settings, SharedParameter,
+    WorkloadType,
 };
 pub use pipeline::{AsNode, Input, MapMode, Nested, Pipeline};
 pub use shared::{Lent, SharedValue, panic_text};

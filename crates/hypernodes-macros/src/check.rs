@@ -102,6 +102,10 @@ fn check_options(options: &Options, is_async: bool, faults: &mut Vec<Error>) {
             .iter()
             .for_each(|number| refuse(number.span(), message));
         options
+            .workload_type
+            .iter()
+            .for_each(|name| refuse(name.span(), message));
+        options
             .batch_size
             .iter()
             .for_each(|number| refuse(number.span(), message));

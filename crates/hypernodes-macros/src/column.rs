@@ -122,6 +122,10 @@ pub(crate) fn derive(item: &DeriveInput) -> Result<TokenStream> {
                 builder.end_row(written)
             }
 
+            fn held_bytes(&self) -> ::std::primitive::usize {
+                0 #(+ #writes::held_bytes(&self.#members))*
+            }
+
             fn append_null(builder: &mut Self::Builder) {
                 #(#writes::append_null(&mut builder.fields.#places);)*
                 builder.end_null();

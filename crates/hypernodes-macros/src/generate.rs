@@ -189,6 +189,14 @@ fn settings(krate: &TokenStream, options: &Options) -> TokenStream {
         None => quote!(::std::option::Option::None),
     };
     let max_workers = option(options.max_workers.as_ref().map(|number| quote!(#number)));
+    let workload_type = option(options.workload_type.as_ref().map(|name| {
+        let variant = match name.value().as_str() {
+            "io" => quote!(Io),
+            "cpu" => quote!(Cpu),
+            _ => quote!(Mixed),
+        };
+        quote!(#krate::WorkloadType::#variant)
+    }));
     let batch_size = option(options.batch_size.as_ref().map(|number| quote!(#number)));
     let max_in_flight = option(options.max_in_flight.as_ref().map(|number| quote!(#number)));
     let use_batch_udf = option(options.use_batch_udf.as_ref().map(|switch| quote!(#switch)));
@@ -196,6 +204,7 @@ fn settings(krate: &TokenStream, options: &Options) -> TokenStream {
     quote! {
         #krate::Settings {
             max_workers: #max_workers,
+            workload_type: #workload_type,
             batch_size: #batch_size,
             max_in_flight: #max_in_flight,
             use_batch_udf: #use_batch_udf,

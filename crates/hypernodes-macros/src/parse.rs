@@ -17,6 +17,7 @@ pub(crate) struct Options {
     /// The batch function of a dual node.
     pub(crate) dual: Option<Path>,
     pub(crate) max_workers: Option<LitInt>,
+    pub(crate) workload_type: Option<LitStr>,
     pub(crate) batch_size: Option<LitInt>,
     pub(crate) max_in_flight: Option<LitInt>,
     pub(crate) use_batch_udf: Option<LitBool>,
@@ -26,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) dedup: bool,
 }
 
-const KNOWN: &str = "`output = \"…\"`, `outputs = [\"…\", \"…\"]`, `batch`, `batch = function`, `max_workers = N`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`, `ordered = false`, `pure = false`, `cost = N`, `dedup`";
+const KNOWN: &str = "`output = \"…\"`, `outputs = [\"…\", \"…\"]`, `batch`, `batch = function`, `max_workers = N`, `workload_type = \"io\"`, `batch_size = N`, `max_in_flight = N`, `use_batch_udf = true`, `ordered = false`, `pure = false`, `cost = N`, `dedup`";
 
 pub(crate) fn options(tokens: TokenStream) -> Result<Options> {
     let mut options = Options::default();
@@ -47,6 +48,7 @@ impl Options {
             "output" => self.outputs = vec![meta.value()?.parse()?],
             "outputs" => self.outputs = several(meta)?,
             "max_workers" => self.max_workers = Some(positive(meta)?),
+            "workload_type" => self.workload_type = Some(workload(meta)?),
             "batch_size" => self.batch_size = Some(positive(meta)?),
             "max_in_flight" => self.max_in_flight = Some(positive(meta)?),
             "use_batch_udf" => self.use_batch_udf = Some(meta.value()?.parse()?),
@@ -89,6 +91,17 @@ fn positive(meta: &ParseNestedMeta<'_>) -> Result<LitInt> {
     match number.base10_parse::<usize>()? {
         0 => Err(syn::Error::new(number.span(), "this must be at least 1")),
         _ => Ok(number),
+    }
+}
+
+fn workload(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
+    let name: LitStr = meta.value()?.parse()?;
+    match name.value().as_str() {
+        "io" | "cpu" | "mixed" => Ok(name),
+        _ => Err(syn::Error::new(
+            name.span(),
+            "a workload is `\"io\"`, `\"cpu\"` or `\"mixed\"`",
+        )),
     }
 }
 

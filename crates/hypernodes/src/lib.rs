@@ -22,7 +22,7 @@ pub use hypernodes_graph::expansion;
 pub use hypernodes_exec::NodeUdfExt;
 pub use hypernodes_exec::{
     Executor, Job, ParallelEngine, ParallelEngineBuilder, Pool, Runtime, Scheduler,
-    SequentialEngine, WorkloadType,
+    SequentialEngine,
 };
 /// What runs a pipeline: the session, an engine of this crate, or one of one's own, such as this,
 /// which hands over to another:
@@ -59,7 +59,7 @@ pub use hypernodes_exec::{
 pub use hypernodes_graph::Engine;
 pub use hypernodes_graph::{
     AsNode, Declared, Error, ErrorKind, Input, InputValue, Inputs, MapMode, Names, Node, Output,
-    Outputs, Pipeline, Result, Settings, inputs, items,
+    Outputs, Pipeline, Result, Settings, WorkloadType, inputs, items,
 };
 pub use hypernodes_graph::{
     ColumnArray, Decimal, DecimalArray, FromColumn, IntoColumn, Json, StructColumn, Unreadable,
@@ -78,7 +78,7 @@ pub use hypernodes_graph::{
 /// | `outputs = ["a", "b"]` | names the parts of a tuple, or the fields of a struct, in their order |
 /// | `batch` | the function takes whole arrays, nulls included, by `&`, and what is one value for all rows without; it returns an array or a `Vec`, a row for each |
 /// | `batch = many` | a dual node: this function runs one item, the batch node `many` several |
-/// | `max_workers`, `batch_size`, `use_batch_udf` | [`Settings`] of a sync function |
+/// | `max_workers`, `workload_type = "io"`, `batch_size`, `use_batch_udf` | [`Settings`] of a sync function |
 /// | `max_in_flight` | [`Settings`] of an async one |
 /// | `ordered = false` | rows of a table in any order; see [`Settings`] |
 /// | `pure = false`, `cost = 10`, `dedup` | see [`Declared`] |

@@ -13,7 +13,7 @@ use hypernodes_graph::Failure;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::stream::Done;
+use super::stream::{Cell, Done};
 use super::work::Work;
 use crate::runtime::Runtime;
 
@@ -53,7 +53,7 @@ impl Place {
             batch,
             start,
             rows,
-            result: result.map(Some).map_err(|failure| Failure {
+            result: result.map(Cell::Array).map_err(|failure| Failure {
                 row: failure.row.map(|row| row + start),
                 error: failure.error,
             }),

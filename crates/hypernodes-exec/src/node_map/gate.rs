@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use hypernodes_graph::{Call, Node, Settings};
+use hypernodes_graph::{Call, Node, Settings, WorkloadType};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,7 +61,7 @@ impl Gate {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let asked = match node.call() {
             Call::Async(_) => settings.max_in_flight,
-            _ => settings.max_workers,
+            _ => calls_at_once(&settings, cores),
         };
         let (first, limiter) = match (node.call(), asked) {
             (_, Some(asked)) => (asked, Limiter::Fixed),
@@ -73,8 +73,9 @@ impl Gate {
                 (first, Limiter::Latency(gradient))
             }
             (_, None) => {
-                let threads = Threads::new(cores, cores.max(MAX_WAITING));
-                (cores, Limiter::Threads(threads))
+                let most = most_calls(&settings, cores);
+                let least = cores.min(most);
+                (least, Limiter::Threads(Threads::new(least, most)))
             }
         };
         Self {
@@ -301,11 +302,15 @@ impl Gate {
     pub(super) fn is_trivial(&self, call: &Call, rows: usize) -> bool {
         let Settings {
             max_workers,
+            workload_type,
             use_batch_udf,
             batch_size,
             ..
         } = self.settings;
-        let free = max_workers.is_none() && batch_size.is_none() && use_batch_udf != Some(false);
+        let free = max_workers.is_none()
+            && workload_type != Some(WorkloadType::Io)
+            && batch_size.is_none()
+            && use_batch_udf != Some(false);
         let row = self.nanoseconds.load(Ordering::Relaxed);
         free && row > 0
             && !matches!(call, Call::Async(_))
@@ -347,6 +352,20 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Gate({} at once)", self.limit())
     }
+}
+
+/// Calls of a sync node at once, where that is not measured.
+fn calls_at_once(settings: &Settings, cores: usize) -> Option<usize> {
+    match settings.workload_type {
+        Some(WorkloadType::Io) => Some(most_calls(settings, cores)),
+        Some(WorkloadType::Cpu) => Some(cores.min(most_calls(settings, cores))),
+        Some(WorkloadType::Mixed) => None,
+        None => settings.max_workers,
+    }
+}
+
+fn most_calls(settings: &Settings, cores: usize) -> usize {
+    settings.max_workers.unwrap_or(cores.max(MAX_WAITING))
 }
 
 /// How many files or sockets async calls may have open, leaving half to the rest of the process.

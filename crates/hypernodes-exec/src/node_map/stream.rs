@@ -52,8 +52,15 @@ pub(super) struct Done {
     pub(super) batch: u64,
     pub(super) start: usize,
     pub(super) rows: usize,
-    /// The rows of a sync call; those of an async one are kept by its batch.
-    pub(super) result: Result<Option<ArrayRef>, Failure>,
+    pub(super) result: Result<Cell, Failure>,
+}
+
+/// What a call that ended made of its rows.
+pub(super) enum Cell {
+    /// What a sync call made.
+    Array(ArrayRef),
+    /// What an async call made is kept by its batch, and takes so many bytes.
+    Kept(usize),
 }
 
 /// One of the calls.
@@ -217,13 +224,14 @@ impl NodeStream {
             let first = failure.row.map_or(done.start, |_| 0);
             to_datafusion(failed(bound, held.first + first as u64, failure))
         })?;
-        if let Some(array) = &made {
-            // The rows are there: the pool is told, and the next batch has to wait if it is full.
-            let bytes = array_bytes(array)?;
-            self.memory.grow(bytes);
-            held.bytes += bytes;
-        }
-        held.settle(done.lane, done.start, done.rows, made);
+        let (bytes, array) = match made {
+            Cell::Array(array) => (array_bytes(&array)?, Some(array)),
+            Cell::Kept(bytes) => (bytes, None),
+        };
+        // The rows are there: the pool is told, and the next batch has to wait if it is full.
+        self.memory.grow(bytes);
+        held.bytes += bytes;
+        held.settle(done.lane, done.start, done.rows, array);
         Ok(())
     }
 
@@ -328,12 +336,12 @@ impl NodeStream {
         let batch = self.front + index as u64;
         let cells = &mut self.queue[index].cells[lane];
         let row = cells.issued;
-        let finished = move |result: Result<(), Failure>| Done {
+        let finished = move |result: Result<usize, Failure>| Done {
             lane,
             batch,
             start: row,
             rows: 1,
-            result: result.map(|()| None),
+            result: result.map(Cell::Kept),
         };
         if cells.is_skipped(row) {
             cells.issued += 1;
@@ -356,7 +364,7 @@ impl NodeStream {
         // A call that is ready at once costs no task.
         if let Poll::Ready(result) = call.poll_unpin(cx) {
             match &result {
-                Ok(()) => drop(permit),
+                Ok(_) => drop(permit),
                 Err(_) => gate.failed(permit),
             }
             self.settle(finished(result))?;
@@ -373,7 +381,7 @@ impl NodeStream {
             };
             meters.took(lap);
             match &result {
-                Ok(()) => drop(gate.ended(permit, lap)),
+                Ok(_) => drop(gate.ended(permit, lap)),
                 Err(_) => gate.failed(permit),
             }
             finished(result)

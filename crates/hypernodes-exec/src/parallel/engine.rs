@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use hypernodes_graph::{BoxFuture, Engine, Error, ErrorKind, Pipeline, Result};
+use hypernodes_graph::{BoxFuture, Engine, Error, ErrorKind, Pipeline, Result, WorkloadType};
 
-use super::partitions::{WorkloadType, automatic};
+use super::partitions::automatic;
 use super::run::run;
 use crate::executor::Executor;
 use crate::pool::Pool;
@@ -33,7 +33,8 @@ pub enum Scheduler {
 /// nested pipeline has an engine of its own, uses that worker too. Settings of nodes change nothing.
 ///
 /// ```
-/// use hypernodes_exec::{ParallelEngine, WorkloadType};
+/// use hypernodes_exec::ParallelEngine;
+/// use hypernodes_graph::WorkloadType;
 ///
 /// let engine = ParallelEngine::builder()
 ///     .num_workers(4)

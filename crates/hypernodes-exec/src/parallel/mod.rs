@@ -14,4 +14,3 @@ mod partitions;
 mod run;
 
 pub use engine::{ParallelEngine, ParallelEngineBuilder, Scheduler};
-pub use partitions::WorkloadType;

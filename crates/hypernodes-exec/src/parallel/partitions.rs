@@ -2,25 +2,13 @@
 
 use std::ops::Range;
 
-/// What the nodes mostly do, which tells how finely the rows are cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum WorkloadType {
-    /// They wait: four partitions for each worker.
-    Io,
-    /// They compute: two partitions for each worker.
-    Cpu,
-    /// Both, or unknown: three partitions for each worker.
-    #[default]
-    Mixed,
-}
+use hypernodes_graph::WorkloadType;
 
-impl WorkloadType {
-    fn partitions_per_worker(self) -> usize {
-        match self {
-            Self::Io => 4,
-            Self::Cpu => 2,
-            Self::Mixed => 3,
-        }
+fn partitions_per_worker(workload: WorkloadType) -> usize {
+    match workload {
+        WorkloadType::Io => 4,
+        WorkloadType::Cpu => 2,
+        WorkloadType::Mixed => 3,
     }
 }
 
@@ -37,7 +25,7 @@ const PER_WORKER: usize = 10;
 pub(super) fn automatic(rows: usize, workers: usize, workload: WorkloadType) -> usize {
     let least = workers.max(2);
     let most = rows.min(workers.saturating_mul(PER_WORKER));
-    let wished = workers.saturating_mul(workload.partitions_per_worker());
+    let wished = workers.saturating_mul(partitions_per_worker(workload));
     let bounded = wished.min(most).max(least);
     let (fewest, finest) = ((rows / ROWS.1).max(1), (rows / ROWS.0).max(1));
     let bounded = bounded.min(finest).max(fewest);

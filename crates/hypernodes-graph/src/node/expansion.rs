@@ -15,7 +15,7 @@ pub use super::function::{argument, settle};
 pub use crate::value::{FieldColumn, Referent, StructBuilder, field_written, struct_type};
 pub use crate::{
     Declared, FromColumn, IntoColumn, ListItem, Node, NodeFunction, NodeOutput, Owned, Settings,
-    StructColumn, Unreadable, Unwritable,
+    StructColumn, Unreadable, Unwritable, WorkloadType,
 };
 pub use arrow::array::ArrayRef;
 pub use arrow::datatypes::DataType;

@@ -296,11 +296,12 @@ where
     S: Fn(usize) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<V, Failure>> + Send + 'static,
 {
-    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>> {
+    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<usize, Failure>> {
         Box::pin(async move {
             let value = (self.start)(row).await?;
+            let bytes = value.held_bytes();
             *self.values[row].lock() = Some(value);
-            Ok(())
+            Ok(bytes)
         })
     }
 

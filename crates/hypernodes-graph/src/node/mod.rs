@@ -4,12 +4,13 @@
 //! how often a node is called.
 
 mod declared;
+mod dual;
 pub mod expansion;
 mod function;
 mod once;
 mod settings;
+mod signature;
 
-use std::any::{TypeId, type_name};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -20,87 +21,15 @@ use arrow::datatypes::{DataType, Field};
 
 use crate::kernel::Call;
 use crate::pipeline::narrowed;
-use crate::value::{ColumnArray, FromColumn, IntoColumn, fit};
+use crate::value::{IntoColumn, fit};
 use crate::{Pipeline, hint};
 
 pub use declared::Declared;
 pub use function::{
     AsyncCall, AsyncRowFunction, BatchFunction, Opt, Own, ParameterKind, Ref, RowFunction,
 };
-pub use settings::Settings;
-
-/// A parameter that is a column.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parameter {
-    /// The column's name.
-    pub name: String,
-    /// The type the function reads; [`reads`](crate::reads) tells which columns fit.
-    pub data_type: DataType,
-    /// Whether the function sees nulls. If not, a null row is not called for and gives null.
-    pub optional: bool,
-    /// Whether it must be the same in every row: a parameter of a batch function that is no
-    /// array. It is bound, given as one item, or a literal in SQL.
-    pub constant: bool,
-    /// Its value where none is given: an array of one row.
-    pub default: Option<ArrayRef>,
-}
-
-impl Parameter {
-    /// A parameter that reads a column as `T`.
-    pub fn of<T: FromColumn<'static>>(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            data_type: T::data_type(),
-            optional: T::OPTIONAL,
-            constant: false,
-            default: None,
-        }
-    }
-}
-
-impl Parameter {
-    /// A parameter that is a whole array, nulls included.
-    pub fn of_array<T: ColumnArray>(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            data_type: T::column_type(),
-            optional: true,
-            constant: false,
-            default: None,
-        }
-    }
-}
-
-/// A parameter that is a resource, the same for all rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedParameter {
-    /// The name it is bound by.
-    pub name: String,
-    /// The type it must have.
-    pub type_id: TypeId,
-    /// That type's name, for messages.
-    pub type_name: &'static str,
-}
-
-impl SharedParameter {
-    /// A resource of type `T`.
-    pub fn of<T: 'static>(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            type_id: TypeId::of::<T>(),
-            type_name: type_name::<T>(),
-        }
-    }
-}
-
-/// A column that a node makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// The column's name.
-    pub name: String,
-    /// The column's type. Every output column may hold nulls.
-    pub data_type: DataType,
-}
+pub use settings::{Settings, WorkloadType};
+pub use signature::{Names, Output, Parameter, SharedParameter};
 
 /// A function that `#[node]` made a node of: the type that has the function's name.
 #[diagnostic::on_unimplemented(
@@ -333,51 +262,6 @@ impl Node {
         &self.0.call
     }
 
-    /// The node as it is called for one item: of a dual node, by its singular function.
-    #[must_use]
-    pub fn singular(&self) -> Self {
-        match &self.0.single {
-            None => self.clone(),
-            Some(single) => {
-                let mut node = self.clone();
-                let definition = Arc::make_mut(&mut node.0);
-                definition.call = single.clone();
-                definition.single = None;
-                node
-            }
-        }
-    }
-
-    /// A dual node: this function for one item, the function of `batch`, over whole arrays, for
-    /// many.
-    ///
-    /// Both have the same parameters by name and order, take the same shared values and make
-    /// the same columns, or [`Pipeline::new`](crate::Pipeline::new) refuses it. Name, nulls and
-    /// defaults are this node's: a row that this function is not called for is not handed to
-    /// `batch` either. Settings are those of `batch`.
-    ///
-    /// ```
-    /// use arrow::array::Int64Array;
-    /// use hypernodes_graph::{Node, Pipeline};
-    ///
-    /// let one = Node::map("y", ["x"], |x: i64| 2 * x);
-    /// let many = Node::batch("y", ["x"], |x: &Int64Array| -> Int64Array { x.unary(|x| 2 * x) });
-    /// let pipeline = Pipeline::new([one.with_batch(many)])?;
-    /// assert_eq!(pipeline.nodes().len(), 1);
-    /// # Ok::<(), hypernodes_graph::Error>(())
-    /// ```
-    #[must_use]
-    pub fn with_batch(mut self, batch: impl Into<Self>) -> Self {
-        let batch = batch.into();
-        let faults = dual_faults(&self, &batch);
-        let definition = Arc::make_mut(&mut self.0);
-        definition.faults.extend(faults);
-        let single = std::mem::replace(&mut definition.call, batch.0.call.clone());
-        definition.single = Some(single);
-        definition.settings = batch.0.settings;
-        self
-    }
-
     /// The same function with a value for parameter `name` where none is given: by `run`, `map` or
     /// `bind`, or by a column of the table. A null that is given is no reason to take it.
     ///
@@ -483,86 +367,6 @@ impl Node {
             .filter(|parameter| parameter.name == from);
         named.for_each(|parameter| parameter.name = to.to_owned());
         self
-    }
-}
-
-/// What keeps two functions from being one dual node.
-fn dual_faults(single: &Node, batch: &Node) -> Vec<String> {
-    let names = |node: &Node| -> Vec<String> {
-        let columns = node.parameters().iter().map(|known| known.name.clone());
-        let shared = node.shared().iter().map(|known| known.name.clone());
-        columns.chain(shared).collect()
-    };
-    let mut faults = Vec::new();
-    if !matches!(batch.call(), Call::Batch(_)) {
-        faults.push(format!("{:?} is not a batch function", batch.name()));
-    }
-    if names(single) != names(batch) {
-        let (single, batch) = (names(single), names(batch));
-        faults.push(format!(
-            "its function for one item takes {single:?}, that for many {batch:?}"
-        ));
-    }
-    let types = |node: &Node| -> Vec<DataType> {
-        let read = node.parameters().iter();
-        let made = node.outputs().iter().map(|output| output.data_type.clone());
-        read.map(|known| known.data_type.clone())
-            .chain(made)
-            .collect()
-    };
-    if faults.is_empty() && types(single) != types(batch) {
-        let (single, batch) = (types(single), types(batch));
-        faults.push(format!(
-            "its function for one item reads and makes {single:?}, that for many {batch:?}"
-        ));
-    }
-    faults.extend(batch.faults().iter().cloned());
-    faults
-}
-
-/// One name, or several: `"a"`, `["a", "b"]`, a `Vec` or slice of text, in an order that counts.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither a name nor several",
-    note = "give `\"a\"`, `[\"a\", \"b\"]`, or a `Vec` or slice of text"
-)]
-pub trait Names {
-    /// The names, in their order.
-    fn names(&self) -> Vec<&str>;
-}
-
-impl Names for str {
-    fn names(&self) -> Vec<&str> {
-        vec![self]
-    }
-}
-
-impl Names for String {
-    fn names(&self) -> Vec<&str> {
-        vec![self]
-    }
-}
-
-impl<const N: usize> Names for [&str; N] {
-    fn names(&self) -> Vec<&str> {
-        self.to_vec()
-    }
-}
-
-impl<S: AsRef<str>> Names for [S] {
-    fn names(&self) -> Vec<&str> {
-        self.iter().map(AsRef::as_ref).collect()
-    }
-}
-
-impl<S: AsRef<str>> Names for Vec<S> {
-    fn names(&self) -> Vec<&str> {
-        self.as_slice().names()
-    }
-}
-
-impl<T: Names + ?Sized> Names for &T {
-    fn names(&self) -> Vec<&str> {
-        T::names(self)
     }
 }
 

@@ -97,11 +97,12 @@ struct OnceRows {
 }
 
 impl AsyncRows for OnceRows {
-    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<(), Failure>> {
+    /// All rows hold the one result.
+    fn call(self: Arc<Self>, row: usize) -> BoxFuture<'static, Result<usize, Failure>> {
         Box::pin(async move {
             let made = self.made.get_or_init(|| async {
                 let called = Arc::clone(&self.one).call(0).await;
-                called.and_then(|()| self.one.take(0..1)).map_err(kept)
+                called.and_then(|_| self.one.take(0..1)).map_err(kept)
             });
             let made = made.await.as_ref();
             made.map_err(|error| Failure {
@@ -109,7 +110,7 @@ impl AsyncRows for OnceRows {
                 error: error.clone().into(),
             })?;
             self.called[row].store(true, Ordering::Release);
-            Ok(())
+            Ok(0)
         })
     }
 

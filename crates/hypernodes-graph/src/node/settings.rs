@@ -22,6 +22,9 @@ pub struct Settings {
     /// its share of them. If open, a pool has up to 256 threads, and a node as many calls as there
     /// are cores, up to 250 where they wait.
     pub max_workers: Option<usize>,
+    /// What the calls of a sync or batch node mostly do. If open, it is measured, unless
+    /// `max_workers` says how many there are at once.
+    pub workload_type: Option<WorkloadType>,
     /// Rows per call of a batch node, or per unit of work that a sync node hands to the pool; the
     /// last of a batch may have fewer. If open, a batch node gets whole batches of its input, of up
     /// to 8,192 rows unless DataFusion is told otherwise, and a sync node's units take about a
@@ -39,12 +42,28 @@ pub struct Settings {
     pub ordered: Option<bool>,
 }
 
+/// What calls mostly do, which tells how many of them are worth running at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WorkloadType {
+    /// They wait. From the first one on, as many run at once as `max_workers` allows, or 250, and
+    /// none on a thread that drives I/O. The parallel engine makes four partitions for each worker.
+    Io,
+    /// They compute. As many run at once as there are cores, unless `max_workers` allows fewer. The
+    /// parallel engine makes two partitions for each worker.
+    Cpu,
+    /// Both, or unknown. It is measured how many run at once, up to `max_workers`, or 250. The
+    /// parallel engine makes three partitions for each worker.
+    #[default]
+    Mixed,
+}
+
 impl Settings {
     /// These settings, with what they leave open taken from `defaults`.
     #[must_use]
     pub fn or(self, defaults: Self) -> Self {
         Self {
             max_workers: self.max_workers.or(defaults.max_workers),
+            workload_type: self.workload_type.or(defaults.workload_type),
             batch_size: self.batch_size.or(defaults.batch_size),
             max_in_flight: self.max_in_flight.or(defaults.max_in_flight),
             use_batch_udf: self.use_batch_udf.or(defaults.use_batch_udf),

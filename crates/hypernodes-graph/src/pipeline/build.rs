@@ -121,6 +121,10 @@ fn idle_settings(node: &Node) -> impl Iterator<Item = &'static str> {
     let is_batch = matches!(call, Call::Batch(_));
     let set = [
         ("max_workers", settings.max_workers.is_some() && is_async),
+        (
+            "workload_type",
+            settings.workload_type.is_some() && is_async,
+        ),
         ("batch_size", settings.batch_size.is_some() && is_async),
         (
             "max_in_flight",

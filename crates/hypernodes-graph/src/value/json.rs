@@ -1,5 +1,6 @@
 //! JSON text, for what has no fixed shape.
 
+use std::io;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringBuilder};
@@ -25,6 +26,20 @@ use super::{FromColumn, IntoColumn, ListItem, Owned, TextColumn, Unreadable, Unw
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Json<T = serde_json::Value>(pub T);
+
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0 += text.len();
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl<'a, T: DeserializeOwned> FromColumn<'a> for Json<T> {
     type Column = TextColumn<'a>;
@@ -68,6 +83,14 @@ impl<T: Serialize> IntoColumn for Json<T> {
                 Err(format!("it has no JSON: {error}").into())
             }
         }
+    }
+
+    /// As long as its text.
+    fn held_bytes(&self) -> usize {
+        let mut text = Length(0);
+        // What has no text is an error when it is appended.
+        let _ = serde_json::to_writer(&mut text, &self.0);
+        text.0
     }
 
     fn append_null(builder: &mut Self::Builder) {

@@ -163,6 +163,10 @@ impl<T: IntoColumn + ListItem> IntoColumn for Vec<T> {
         builder.append(self.into_iter())
     }
 
+    fn held_bytes(&self) -> usize {
+        size_of_val(self) + self.iter().map(T::held_bytes).sum::<usize>()
+    }
+
     fn append_null(builder: &mut Self::Builder) {
         builder.append_null();
     }

@@ -55,6 +55,15 @@ impl<'a, V: FromColumn<'a>> FromColumn<'a> for BTreeMap<String, V> {
     }
 }
 
+fn entry_bytes<'a, V: IntoColumn + 'a>(
+    entries: impl IntoIterator<Item = (&'a String, &'a V)>,
+) -> usize {
+    let entries = entries.into_iter();
+    entries
+        .map(|(key, value)| key.held_bytes() + value.held_bytes())
+        .sum()
+}
+
 impl<V: Owned> Owned for BTreeMap<String, V> {}
 impl<V> ListItem for BTreeMap<String, V> {}
 
@@ -71,6 +80,10 @@ impl<V: IntoColumn> IntoColumn for BTreeMap<String, V> {
 
     fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
         builder.append(self.into_iter())
+    }
+
+    fn held_bytes(&self) -> usize {
+        size_of_val(self) + entry_bytes(self)
     }
 
     fn append_null(builder: &mut Self::Builder) {
@@ -126,6 +139,10 @@ impl<V: IntoColumn, S: BuildHasher> IntoColumn for HashMap<String, V, S> {
 
     fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
         self.into_iter().collect::<BTreeMap<_, _>>().append(builder)
+    }
+
+    fn held_bytes(&self) -> usize {
+        size_of_val(self) + entry_bytes(self)
     }
 
     fn append_null(builder: &mut Self::Builder) {

@@ -145,6 +145,13 @@ pub trait IntoColumn: Sized {
     /// If the column cannot hold the value exactly. Nothing is ever rounded or cut.
     fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable>;
 
+    /// The memory that the value takes while its row waits to be emitted, in bytes, what it owns
+    /// elsewhere included; as near as can be told cheaply.
+    #[inline]
+    fn held_bytes(&self) -> usize {
+        size_of_val(self)
+    }
+
     /// Appends a null row.
     fn append_null(builder: &mut Self::Builder);
 

@@ -51,6 +51,12 @@ impl<T: IntoColumn> IntoColumn for Option<T> {
     }
 
     #[inline]
+    fn held_bytes(&self) -> usize {
+        let elsewhere = |value: &T| value.held_bytes().saturating_sub(size_of_val(value));
+        size_of_val(self) + self.as_ref().map_or(0, elsewhere)
+    }
+
+    #[inline]
     fn append_null(builder: &mut Self::Builder) {
         T::append_null(builder);
     }

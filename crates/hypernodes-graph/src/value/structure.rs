@@ -180,6 +180,10 @@ macro_rules! tuples {
                 builder.end_row(written)
             }
 
+            fn held_bytes(&self) -> usize {
+                0 $(+ self.$i.held_bytes())+
+            }
+
             fn append_null(builder: &mut Self::Builder) {
                 $($t::append_null(&mut builder.fields.$i);)+
                 builder.end_null();

@@ -313,3 +313,28 @@ fn json_round_trips_and_says_what_is_wrong() -> Result<(), Unreadable> {
     assert!(refused(Json(BTreeMap::from([((1, 2), 3)]))).contains("no JSON"));
     Ok(())
 }
+
+#[test]
+fn a_value_tells_the_memory_that_it_holds() {
+    fn elsewhere<T: IntoColumn>(value: &T) -> usize {
+        value.held_bytes() - size_of_val(value)
+    }
+    let text = || "x".repeat(1000);
+    assert_eq!(
+        (elsewhere(&1_i64), elsewhere(&'x'), elsewhere(&true)),
+        (0, 0, 0)
+    );
+    assert!(elsewhere(&text()) >= 1000);
+    assert!(elsewhere(&text().into_bytes()) >= 1000);
+    assert!(elsewhere(&Some(text())) >= 1000);
+    assert_eq!(elsewhere(&None::<String>), 0);
+    assert!(elsewhere(&(1_i64, text())) >= 1000);
+    assert!(elsewhere(&vec![text(), text()]) >= 2000);
+    assert!(elsewhere(&vec![0.5; 100]) >= 800);
+    assert!(elsewhere(&BTreeMap::from([(text(), text())])) >= 2000);
+    assert!(elsewhere(&HashMap::<String, _>::from([(text(), text())])) >= 2000);
+    assert!(elsewhere(&Box::new(text())) >= 1000);
+    assert!(elsewhere(&std::sync::Arc::<str>::from(text())) >= 1000);
+    assert!(elsewhere(&std::borrow::Cow::from(text())) >= 1000);
+    assert!(Json(vec![text()]).held_bytes() >= 1000);
+}

@@ -160,6 +160,11 @@ macro_rules! owned {
             }
 
             #[inline]
+            fn held_bytes(&self) -> usize {
+                size_of_val(self) + self.capacity()
+            }
+
+            #[inline]
             fn append_null(builder: &mut Self::Builder) {
                 builder.append_null();
             }

@@ -11,9 +11,9 @@ use super::{FromColumn, IntoColumn, ListItem, Owned, Unreadable, Unwritable};
 
 /// How `$t` is read from and written to the column of another type.
 macro_rules! wrapped {
-    ($($t:ty, $read:ty, $write:ty, $from:expr, $into:expr;)*) => {$(
+    ($($t:ty, $read:ty, $write:ty, $from:expr, $into:expr, $elsewhere:expr;)*) => {$(
         wrapped! { @read [] $t, $read, $from }
-        wrapped! { @write [] $t, $write, $into }
+        wrapped! { @write [] $t, $write, $into, $elsewhere }
         impl Owned for $t {}
     )*};
     (@read [$($generics:tt)*] $t:ty, $read:ty, $from:expr) => {
@@ -36,7 +36,7 @@ macro_rules! wrapped {
             }
         }
     };
-    (@write [$($generics:tt)*] $t:ty, $write:ty, $into:expr) => {
+    (@write [$($generics:tt)*] $t:ty, $write:ty, $into:expr, $elsewhere:expr) => {
         impl<$($generics)*> ListItem for $t {}
 
         impl<$($generics)*> IntoColumn for $t {
@@ -53,6 +53,11 @@ macro_rules! wrapped {
             #[inline]
             fn append(self, builder: &mut Self::Builder) -> Result<(), Unwritable> {
                 $into(self, builder)
+            }
+
+            #[inline]
+            fn held_bytes(&self) -> usize {
+                size_of_val(self) + $elsewhere(self)
             }
 
             #[inline]
@@ -84,19 +89,23 @@ fn text(text: impl AsRef<str>, builder: &mut StringBuilder) -> Result<(), Unwrit
     text.as_ref().append(builder)
 }
 
+fn str_bytes(text: impl AsRef<str>) -> usize {
+    text.as_ref().len()
+}
+
 // Sizes are written as they are: no machine that Rust runs on has more than 64 bits.
 wrapped! {
-    usize, u64, u64, size, |size, builder| (size as u64).append(builder);
-    isize, i64, i64, size, |size, builder| (size as i64).append(builder);
+    usize, u64, u64, size, |size, builder| (size as u64).append(builder), |_| 0;
+    isize, i64, i64, size, |size, builder| (size as i64).append(builder), |_| 0;
     char, &'a str, &'static str, one_character,
-        |character: char, builder| text(character.encode_utf8(&mut [0; 4]), builder);
-    Arc<str>, &'a str, &'static str, |text| Ok(text.into()), text;
-    Box<str>, &'a str, &'static str, |text| Ok(text.into()), text;
+        |character: char, builder| text(character.encode_utf8(&mut [0; 4]), builder), |_| 0;
+    Arc<str>, &'a str, &'static str, |text| Ok(text.into()), text, str_bytes;
+    Box<str>, &'a str, &'static str, |text| Ok(text.into()), text, str_bytes;
 }
 
 wrapped! { @read [] Cow<'a, str>, &'a str, |text| Ok(Cow::Borrowed(text)) }
-wrapped! { @write ['a] Cow<'a, str>, &'static str, text }
+wrapped! { @write ['a] Cow<'a, str>, &'static str, text, str_bytes }
 
 wrapped! { @read [T: FromColumn<'a>] Box<T>, T, |value| Ok(Box::new(value)) }
-wrapped! { @write [T: IntoColumn] Box<T>, T, |value: Self, builder| T::append(*value, builder) }
+wrapped! { @write [T: IntoColumn] Box<T>, T, |value: Self, builder| T::append(*value, builder), |value: &Self| T::held_bytes(value) }
 impl<T: Owned> Owned for Box<T> {}

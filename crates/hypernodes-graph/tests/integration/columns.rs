@@ -38,6 +38,20 @@ struct Word<'a> {
     start: i64,
 }
 
+#[test]
+fn a_struct_tells_the_memory_of_its_fields() {
+    let point = || Point { x: 1.0, y: None };
+    let place = Place {
+        name: "x".repeat(1000),
+        r#type: vec!["y".repeat(1000)],
+        at: point(),
+        path: vec![point(); 100],
+        next: None,
+        pair: (1, None),
+    };
+    assert!(place.held_bytes() >= 2000 + 100 * size_of::<Point>());
+}
+
 fn written<T: IntoColumn>(values: Vec<T>) -> Result<ArrayRef> {
     let mut builder = T::builder(values.len());
     for value in values {

@@ -65,7 +65,7 @@ fn call_async(node: &Node, arrays: Vec<ArrayRef>, shared: &[SharedValue]) -> Arr
     for row in 0..count {
         let mut call = Arc::clone(&rows).call(row);
         let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        assert!(matches!(poll, Poll::Ready(Ok(()))));
+        assert!(matches!(poll, Poll::Ready(Ok(_))));
     }
     match rows.take(0..count) {
         Ok(made) => made,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test may panic")]
 
+mod allocations;
 mod columns;
 mod macros;
 mod mistakes;

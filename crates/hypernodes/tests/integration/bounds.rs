@@ -9,7 +9,7 @@ use datafusion::arrow::array::{Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
@@ -17,6 +17,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt};
 use hypernodes::prelude::*;
+use tokio::sync::Notify;
 
 const BATCH: usize = 10;
 const ROWS: usize = 10_000;
@@ -40,6 +41,13 @@ impl Source {
         let table = StreamingTable::try_new(Arc::clone(&self.schema), partitions);
         let table = Arc::new(table.expect("one schema"));
         context.read_table(table).expect("a table")
+    }
+}
+
+fn in_flight(rows: usize) -> Settings {
+    Settings {
+        max_in_flight: Some(rows),
+        ..Settings::default()
     }
 }
 
@@ -110,6 +118,51 @@ async fn a_slow_first_row_does_not_buffer_the_table() -> Result<()> {
         }
         assert_eq!(rows, ROWS);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn results_that_wait_for_a_row_before_them_are_taken_from_the_memory_pool() -> Result<()> {
+    const WAITING: usize = 99;
+    let (pool, head) = (
+        Arc::new(GreedyMemoryPool::new(1 << 30)),
+        Arc::new(Notify::new()),
+    );
+    let done = Arc::new(AtomicUsize::new(0));
+    let (wait, count) = (Arc::clone(&head), Arc::clone(&done));
+    let text = move |x: i64| {
+        let (wait, count) = (Arc::clone(&wait), Arc::clone(&count));
+        async move {
+            match x {
+                0 => wait.notified().await,
+                _ => tokio::task::yield_now().await,
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+            "x".repeat(10_000)
+        }
+    };
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::clone(&pool) as _);
+    let state = SessionStateBuilder::new_with_default_features()
+        .with_runtime_env(runtime.build_arc().expect("an environment"))
+        .with_hypernodes(hypernodes::Runtime::new(in_flight(WAITING + 1))?)
+        .build();
+    let context = SessionContext::new_with_state(state);
+    let pipeline = Pipeline::new([Node::map_async("y", ["x"], text)])?;
+    let frame = Source::new().frame(&context).apply(&pipeline)?;
+    let mut stream = frame.execute_stream().await.expect("a plan");
+    while done.load(Ordering::SeqCst) < WAITING {
+        assert!(futures::poll!(stream.next()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert!(futures::poll!(stream.next()).is_pending());
+    let held = pool.reserved();
+    assert!(held >= WAITING * 10_000, "{held} bytes are accounted for");
+    head.notify_one();
+    let mut rows = 0;
+    while let Some(batch) = stream.next().await {
+        rows += batch.expect("no error").num_rows();
+    }
+    assert_eq!((rows, pool.reserved()), (ROWS, 0));
     Ok(())
 }
 

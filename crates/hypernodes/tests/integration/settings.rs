@@ -13,6 +13,7 @@ use hypernodes::prelude::*;
 
 const NONE: Settings = Settings {
     max_workers: None,
+    workload_type: None,
     batch_size: None,
     max_in_flight: None,
     use_batch_udf: None,
@@ -99,7 +100,8 @@ async fn check_sync(node: Settings, engine: Settings, wide: usize) -> Result<()>
         x
     };
     let meeting = Node::map("y", ["x"], meet).with_settings(node);
-    map(meeting, engine, 40).await?;
+    let rows = 40_usize.next_multiple_of(wide);
+    map(meeting, engine, rows as i64).await?;
     let peak = running.1.load(Ordering::SeqCst);
     assert_eq!(peak, wide, "node {node:?}, engine {engine:?}");
     Ok(())
@@ -193,6 +195,89 @@ async fn e05_without_batches_each_row_is_a_job_of_its_own() -> Result<()> {
     map(Node::map("y", ["x"], meet), workers(40), 1040).await
 }
 
+fn workload(kind: WorkloadType) -> Settings {
+    Settings {
+        workload_type: Some(kind),
+        use_batch_udf: Some(false),
+        ..NONE
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[tokio::test]
+async fn e09_calls_that_wait_are_at_once_from_the_first_on() -> Result<()> {
+    use WorkloadType::{Cpu, Io};
+    // Nothing is measured before all forty have met.
+    check_sync(NONE, workload(Io), 40).await?;
+    check_sync(workload(Io), NONE, 40).await?;
+    check_sync(workload(Io), workload(Cpu), 40).await?;
+    let few = Settings {
+        max_workers: Some(4),
+        ..workload(Io)
+    };
+    check_sync(NONE, few, 4).await?;
+    check_sync(few, NONE, 4).await
+}
+
+#[tokio::test]
+async fn e09_calls_that_compute_are_as_many_as_cores_though_they_wait() -> Result<()> {
+    use WorkloadType::{Cpu, Io};
+    check_sync(NONE, workload(Cpu), cores()).await?;
+    check_sync(workload(Cpu), NONE, cores()).await?;
+    check_sync(workload(Cpu), workload(Io), cores()).await?;
+    let many = Settings {
+        max_workers: Some(40 + cores()),
+        ..workload(Cpu)
+    };
+    check_sync(NONE, many, cores()).await?;
+    let one = Settings {
+        max_workers: Some(1),
+        ..workload(Cpu)
+    };
+    check_sync(one, NONE, 1).await
+}
+
+#[tokio::test]
+async fn e09_calls_of_both_kinds_are_measured_up_to_the_workers() -> Result<()> {
+    let up_to_eight = Settings {
+        max_workers: Some(8),
+        ..workload(WorkloadType::Mixed)
+    };
+    // Those that meet are asleep, which is seen before the first has ended.
+    check_sync(NONE, up_to_eight, 8).await?;
+    check_sync(up_to_eight, workload(WorkloadType::Cpu), 8).await
+}
+
+#[tokio::test]
+async fn e09_what_waits_never_runs_where_the_stream_is_read() -> Result<()> {
+    let caller = std::thread::current().id();
+    let elsewhere = move |x: i64| {
+        assert_ne!(std::thread::current().id(), caller);
+        x
+    };
+    let waiting = Settings {
+        use_batch_udf: None,
+        ..workload(WorkloadType::Io)
+    };
+    map(Node::map("y", ["x"], elsewhere), waiting, 1_000).await
+}
+
+/// As many as there are cores meet, whatever the engine says.
+#[node(output = "y", workload_type = "cpu", use_batch_udf = false)]
+fn met(x: i64) -> i64 {
+    static RUNNING: LazyLock<Running> = LazyLock::new(Running::default);
+    static BARRIER: LazyLock<std::sync::Barrier> =
+        LazyLock::new(|| std::sync::Barrier::new(cores()));
+    RUNNING.enter();
+    BARRIER.wait();
+    RUNNING.leave();
+    assert!(RUNNING.1.load(Ordering::SeqCst) <= cores());
+    x
+}
+
 #[node(output = "y", max_workers = 2, use_batch_udf = false)]
 fn paired(x: i64) -> i64 {
     static RUNNING: LazyLock<Running> = LazyLock::new(Running::default);
@@ -249,6 +334,10 @@ async fn d03_e05_the_macros_settings_are_the_nodes() -> Result<()> {
     for node in nodes![paired, awaited] {
         map(node, NONE, 40).await?;
     }
+    let rows = 40 * cores() as i64;
+    for node in nodes![met] {
+        map(node, workload(WorkloadType::Io), rows).await?;
+    }
     Ok(())
 }
 
@@ -265,6 +354,10 @@ fn what_cannot_be_honoured_is_refused() {
         (later().with_settings(workers(2)), "max_workers"),
         (whole().with_settings(workers(2)), "use_batch_udf"),
         (later().with_settings(batches(2)), "batch_size"),
+        (
+            later().with_settings(workload(WorkloadType::Io)),
+            "workload_type",
+        ),
     ];
     for (node, setting) in refused {
         let error = Pipeline::new([node]).expect_err(setting);
