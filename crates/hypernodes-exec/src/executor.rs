@@ -51,6 +51,15 @@ pub trait Executor: fmt::Debug + Send + Sync {
     fn submit_short(&self, job: Job) -> io::Result<()> {
         self.submit(job)
     }
+
+    /// The same for a job of short calls that were measured to compute. Each node has one for each
+    /// core, so those of a pipeline's nodes are more together than can run at once.
+    ///
+    /// # Errors
+    /// As for [`Executor::submit`].
+    fn submit_computing(&self, job: Job) -> io::Result<()> {
+        self.submit_short(job)
+    }
 }
 
 impl Executor for Pool {
@@ -60,5 +69,9 @@ impl Executor for Pool {
 
     fn submit_short(&self, job: Job) -> io::Result<()> {
         self.run_short(job)
+    }
+
+    fn submit_computing(&self, job: Job) -> io::Result<()> {
+        self.run_computing(job)
     }
 }

@@ -4,10 +4,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::runtime::cores;
+
+/// How long a thread runs jobs that follow each other as one.
+pub(crate) const TURN: Duration = Duration::from_millis(100);
+/// How long a job that computes is believed to. One that takes longer waits, perhaps for jobs that
+/// wait for its core.
+const BELIEVED: Duration = TURN.saturating_mul(2);
 /// How long a thread without work waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -15,7 +22,8 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A bounded pool of named threads, started when work comes and ended when none does.
 ///
-/// Jobs start in the order they were given, short ones before others. A thread without work ends
+/// Jobs start in the order they were given, short ones before others, and of those that compute as
+/// many at once as there are cores. A thread without work ends
 /// after 5 seconds. Dropping the pool lets its threads finish what was given and end. A job must
 /// not panic.
 ///
@@ -37,16 +45,25 @@ struct Shared {
     limit: usize,
     /// How many threads may run jobs that are not short.
     most_long: usize,
+    /// How many threads may compute.
+    cores: usize,
     idle: Duration,
+    believed: Duration,
 }
 
 #[derive(Default)]
 struct State {
     short: VecDeque<Job>,
+    computing: VecDeque<Job>,
+    /// When those that compute and run began.
+    began: Vec<Instant>,
+    /// Whether a thread without work waits until one of those is no longer believed to compute.
+    is_watched: bool,
     long: VecDeque<Job>,
     /// Jobs that are not short and run.
     long_running: usize,
     threads: usize,
+    /// Threads that wait for work, or begin.
     idle: usize,
     started: usize,
     closed: bool,
@@ -55,21 +72,23 @@ struct State {
 impl Pool {
     /// A pool of at most `limit` threads, at least 1: a pool of none would never run a job.
     pub fn new(limit: usize) -> Self {
-        Self::build(limit, limit, IDLE)
+        Self::build(limit, limit, (IDLE, BELIEVED))
     }
 
     /// The same, of which `reserved` threads are for short jobs, so that long ones hold up none.
     pub(crate) fn with_reserve(limit: usize, reserved: usize) -> Self {
-        Self::build(limit, limit - reserved, IDLE)
+        Self::build(limit, limit - reserved, (IDLE, BELIEVED))
     }
 
-    fn build(limit: usize, most_long: usize, idle: Duration) -> Self {
+    fn build(limit: usize, most_long: usize, (idle, believed): (Duration, Duration)) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             limit,
             most_long,
+            cores: cores(),
             idle,
+            believed,
         }))
     }
 
@@ -89,32 +108,20 @@ impl Pool {
         self.queue(Box::new(job), |state| &mut state.short)
     }
 
+    /// Runs `job`, which is short and computes, as soon as a core is free of such.
+    ///
+    /// # Errors
+    /// As for [`Pool::run`].
+    pub fn run_computing(&self, job: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        self.queue(Box::new(job), |state| &mut state.computing)
+    }
+
     fn queue(&self, job: Job, queue: fn(&mut State) -> &mut VecDeque<Job>) -> std::io::Result<()> {
         let mut state = self.0.state.lock();
         queue(&mut state).push_back(job);
-        let room = self.0.most_long - state.long_running;
-        let startable = state.short.len() + state.long.len().min(room);
-        if state.idle >= startable || state.threads == self.0.limit {
-            self.0.wake.notify_one();
-            return Ok(());
-        }
-        let shared = Arc::clone(&self.0);
-        let name = format!("hypernodes-worker-{}", state.started);
-        match thread::Builder::new()
-            .name(name)
-            .spawn(move || shared.work())
-        {
-            Ok(_) => {
-                state.threads += 1;
-                state.started += 1;
-                Ok(())
-            }
-            Err(_) if state.threads > 0 => Ok(()),
-            Err(error) => {
-                queue(&mut state).pop_back();
-                Err(error)
-            }
-        }
+        self.0.call(&mut state).inspect_err(|_| {
+            queue(&mut state).pop_back();
+        })
     }
 
     /// The threads there are now, with or without work.
@@ -124,11 +131,67 @@ impl Pool {
 }
 
 impl Shared {
-    fn work(&self) {
+    /// Sees that one more thread looks at the queues, if that is any use.
+    fn call(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        let room = self.most_long - state.long_running;
+        let mut startable = state.short.len() + state.long.len().min(room);
+        startable += match self.free_cores(state) {
+            // One thread, to see when there is.
+            0 => usize::from(!state.computing.is_empty() && !state.is_watched),
+            free => state.computing.len().min(free),
+        };
+        if startable == 0 {
+            return Ok(());
+        }
+        if state.idle >= startable || state.threads == self.limit {
+            self.wake.notify_one();
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        let name = format!("hypernodes-worker-{}", state.started);
+        let thread = thread::Builder::new().name(name);
+        match thread.spawn(move || shared.work()) {
+            Ok(_) => {
+                state.threads += 1;
+                state.started += 1;
+                state.idle += 1;
+                Ok(())
+            }
+            Err(_) if state.threads > 0 => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The cores on which no job is believed to compute.
+    fn free_cores(&self, state: &State) -> usize {
+        let computing = state.began.iter();
+        let computing = computing
+            .filter(|began| began.elapsed() < self.believed)
+            .count();
+        self.cores.saturating_sub(computing)
+    }
+
+    fn work(self: &Arc<Self>) {
         let mut state = self.state.lock();
+        state.idle -= 1;
         loop {
             if let Some(job) = state.short.pop_front() {
                 MutexGuard::unlocked(&mut state, job);
+                continue;
+            }
+            if self.free_cores(&state) > 0
+                && let Some(job) = state.computing.pop_front()
+            {
+                let began = Instant::now();
+                state.began.push(began);
+                if !state.computing.is_empty() && !state.is_watched {
+                    // There is a thread: this one.
+                    let _ = self.call(&mut state);
+                }
+                MutexGuard::unlocked(&mut state, job);
+                if let Some(place) = state.began.iter().position(|other| *other == began) {
+                    state.began.swap_remove(place);
+                }
                 continue;
             }
             if state.long_running < self.most_long
@@ -139,13 +202,22 @@ impl Shared {
                 state.long_running -= 1;
                 continue;
             }
-            if state.closed {
+            if state.closed && (state.is_watched || state.computing.is_empty()) {
                 break;
             }
+            let is_watching = !state.computing.is_empty() && !state.is_watched;
+            let patience = if is_watching {
+                self.believed
+            } else {
+                self.idle
+            };
+            state.is_watched |= is_watching;
             state.idle += 1;
-            let waited = self.wake.wait_for(&mut state, self.idle);
+            let waited = self.wake.wait_for(&mut state, patience);
             state.idle -= 1;
-            if waited.timed_out() && state.short.is_empty() && state.long.is_empty() {
+            state.is_watched &= !is_watching;
+            let has_nothing = state.short.is_empty() && state.long.is_empty();
+            if waited.timed_out() && has_nothing && state.computing.is_empty() {
                 break;
             }
         }
@@ -205,7 +277,7 @@ mod tests {
 
     #[test]
     fn threads_without_work_end_while_the_pool_lives() {
-        let pool = Pool::build(4, 4, Duration::from_millis(1));
+        let pool = Pool::build(4, 4, (Duration::from_millis(1), BELIEVED));
         let (barrier, begun) = (Arc::new(Barrier::new(4)), Instant::now());
         for _ in 0..4 {
             let barrier = Arc::clone(&barrier);
@@ -248,5 +320,54 @@ mod tests {
         drop((closed, begins));
         assert_eq!(begun.iter().count(), 2, "those that had to wait");
         assert!(pool.threads() <= 3);
+    }
+
+    /// Jobs that say when they begin, and end when the guard is dropped.
+    fn begin(
+        pool: &Pool,
+        jobs: usize,
+        gate: &Arc<RwLock<()>>,
+        begins: &std::sync::mpsc::Sender<()>,
+    ) {
+        for _ in 0..jobs {
+            let (gate, begins) = (Arc::clone(gate), begins.clone());
+            let job = move || {
+                begins.send(()).expect("the test waits");
+                drop(gate.read());
+            };
+            pool.run_computing(job).expect("a thread");
+        }
+    }
+
+    #[test]
+    fn as_many_jobs_compute_at_once_as_there_are_cores() {
+        let pool = Pool::build(64, 64, (IDLE, PATIENCE));
+        let (gate, (begins, begun)) = (Arc::new(RwLock::new(())), channel());
+        let closed = gate.write();
+        begin(&pool, 2 * cores() + 1, &gate, &begins);
+        for _ in 0..cores() {
+            begun.recv_timeout(PATIENCE).expect("another");
+        }
+        // Others run beside them, in threads of their own.
+        let (sender, receiver) = channel::<()>();
+        pool.run(move || drop(sender)).expect("a thread");
+        let ran = receiver.recv_timeout(PATIENCE);
+        assert_eq!(ran, Err(RecvTimeoutError::Disconnected));
+        assert!(begun.try_recv().is_err(), "no core is left");
+        drop((closed, begins));
+        assert_eq!(begun.iter().count(), cores() + 1, "those that had to wait");
+        assert!(pool.threads() <= cores() + 2, "{pool:?}");
+    }
+
+    #[test]
+    fn jobs_that_were_believed_to_compute_and_wait_hold_up_no_other() {
+        let pool = Pool::build(64, 64, (IDLE, Duration::from_millis(1)));
+        let (gate, (begins, begun)) = (Arc::new(RwLock::new(())), channel());
+        let closed = gate.write();
+        begin(&pool, 5 * cores(), &gate, &begins);
+        for _ in 0..5 * cores() {
+            begun.recv_timeout(PATIENCE).expect("another");
+        }
+        drop(closed);
     }
 }

@@ -60,6 +60,11 @@ impl Runtime {
     }
 }
 
+/// The cores of this machine that the process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::array::ArrayRef;
 use hypernodes_graph::Failure;
@@ -15,10 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::stream::{Cell, Done};
 use super::work::Work;
+use crate::pool::TURN;
 use crate::runtime::Runtime;
-
-/// How long a thread runs calls that follow each other.
-const TURN: Duration = Duration::from_millis(100);
 
 /// A sync call that was issued, and where its rows go.
 pub(super) struct Issued {
@@ -69,11 +67,13 @@ impl Issued {
     /// Runs it on a thread that may block, and then what waits for its permit.
     pub(super) fn submit(self, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let runtime = Arc::clone(&self.runtime);
-        let is_short = self.work.gate.is_short(self.place.rows);
+        let (gate, rows) = (&self.work.gate, self.place.rows);
+        let (is_short, computes) = (gate.is_short(rows), gate.is_short_and_computes(rows));
         let job = Box::new(move || self.run(permit));
-        match is_short {
-            true => runtime.executor().submit_short(job),
-            false => runtime.executor().submit(job),
+        match (is_short, computes) {
+            (_, true) => runtime.executor().submit_computing(job),
+            (true, false) => runtime.executor().submit_short(job),
+            (false, false) => runtime.executor().submit(job),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::ahead::Issued;
 use super::limiter::{Gradient, Limiter, Threads};
 use crate::clock::{Lap, Watch};
-use crate::runtime::MAX_WAITING;
+use crate::runtime::{MAX_WAITING, cores};
 
 /// Rows of an async node in flight, if nobody says otherwise: at first, at least and at most.
 const IN_FLIGHT: (usize, usize, usize) = (256, 16, 1024);
@@ -28,6 +28,8 @@ const MAX_WINDOW: usize = 4 * BATCH;
 const AHEAD: usize = 16;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
+/// How many calls a unit may be cut into where few rows are left.
+const SHORTEST: usize = 8;
 /// How many of the first sync calls are looked at before one has ended.
 const WATCHED: usize = 8;
 /// The longest time between two looks at calls of which none has ended.
@@ -45,6 +47,8 @@ pub(super) struct Gate {
     /// Whether nothing is known of the calls yet, and whether they are looked at meanwhile.
     is_starting: AtomicBool,
     is_looked_at: AtomicBool,
+    /// Whether sync calls were measured to leave no core idle.
+    computes: AtomicBool,
     /// The first sync calls.
     watched: Mutex<Vec<Watch>>,
     /// Of a sync row, 0 while none was measured.
@@ -58,7 +62,7 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn new(node: &Node, defaults: Settings) -> Self {
         let settings = node.settings().or(defaults);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         let asked = match node.call() {
             Call::Async(_) => settings.max_in_flight,
             _ => calls_at_once(&settings, cores),
@@ -84,6 +88,7 @@ impl Gate {
             granted: AtomicUsize::new(first),
             is_starting: AtomicBool::new(limiter.is_starting()),
             is_looked_at: AtomicBool::new(false),
+            computes: AtomicBool::new(false),
             watched: Mutex::default(),
             limiter: Mutex::new(limiter),
             nanoseconds: AtomicU64::new(0),
@@ -106,7 +111,7 @@ impl Gate {
     pub(super) fn window(&self, call: &Call) -> usize {
         let limit = self.limit();
         let rows = match call {
-            Call::Rows(_) | Call::Batch(_) => self.chunk(call, BATCH),
+            Call::Rows(_) | Call::Batch(_) => self.chunk(call, BATCH, true),
             Call::Async(_) | Call::Nested(_) => 1,
         };
         limit.max(limit.saturating_mul(rows).min(MAX_WINDOW))
@@ -127,6 +132,7 @@ impl Gate {
     ) -> Option<OwnedSemaphorePermit> {
         let mut limiter = self.limiter.lock();
         let limit = limiter.learn(lap, self.in_flight());
+        self.computes.store(limiter.computes(), Ordering::Relaxed);
         self.adjust(&limiter, limit, permit)
     }
 
@@ -273,18 +279,22 @@ impl Gate {
         }
     }
 
-    /// How many of `rows` rows the next call takes.
-    pub(super) fn chunk(&self, call: &Call, rows: usize) -> usize {
+    /// How many of `rows` rows, which are a batch or what is left of one, the next call takes.
+    pub(super) fn chunk(&self, call: &Call, rows: usize, is_batch: bool) -> usize {
         let wished = match (call, self.settings.use_batch_udf, self.settings.batch_size) {
             (Call::Rows(_), Some(false), _) => 1,
             (_, _, Some(size)) => size,
             (Call::Batch(_), _, None) => rows,
             _ => match self.nanoseconds.load(Ordering::Relaxed) {
                 0 => 1,
-                row if row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64 => {
-                    rows.min(self.believed())
+                row if is_batch && is_within_units(row, rows) => rows.min(self.believed()),
+                row => {
+                    let unit = (UNIT.as_nanos() as u64 / row).max(1) as usize;
+                    // The last ones are shorter, so that all threads end at about the same time.
+                    let share = rows / (2 * self.limit());
+                    let fair = unit.min(share.max(unit / SHORTEST)).max(1);
+                    fair.min(self.believed())
                 }
-                row => ((UNIT.as_nanos() as u64 / row).max(1) as usize).min(self.believed()),
             },
         };
         wished.min(rows)
@@ -294,8 +304,14 @@ impl Gate {
     pub(super) fn is_short(&self, rows: usize) -> bool {
         match self.nanoseconds.load(Ordering::Relaxed) {
             0 => self.in_flight() <= 1,
-            row => row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64,
+            row => is_within_units(row, rows),
         }
+    }
+
+    /// Whether the next call, of `rows` rows, was measured to compute and to end soon.
+    pub(super) fn is_short_and_computes(&self, rows: usize) -> bool {
+        let row = self.nanoseconds.load(Ordering::Relaxed);
+        self.computes.load(Ordering::Relaxed) && row > 0 && is_within_units(row, rows)
     }
 
     /// Whether `rows` rows were measured to be done before a thread could be woken for them.
@@ -323,6 +339,11 @@ impl Gate {
     fn believed(&self) -> usize {
         self.proven.load(Ordering::Relaxed).saturating_mul(2).max(1)
     }
+}
+
+/// Whether so many rows, of so many nanoseconds each, are soon done.
+fn is_within_units(row: u64, rows: usize) -> bool {
+    row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64
 }
 
 /// Looks at the first calls of a gate until enough is known of them.
@@ -383,16 +404,40 @@ mod tests {
     fn rows_are_believed_to_be_like_others_only_by_twice_as_many_at_a_time() {
         let node = Node::map("y", ["x"], |x: i64| x);
         let gate = Gate::new(&node, Settings::default());
-        assert_eq!(gate.chunk(node.call(), 8192), 1);
+        assert_eq!(gate.chunk(node.call(), 8192, true), 1);
         let fast = Duration::from_nanos(10);
         gate.measured(1, fast);
         assert!(!gate.is_trivial(node.call(), 8192));
-        assert_eq!(gate.chunk(node.call(), 8192), 2);
+        assert_eq!(gate.chunk(node.call(), 8192, true), 2);
         gate.measured(4096, 4096 * fast);
         assert!(gate.is_trivial(node.call(), 8192));
         gate.measured(4096, Duration::from_secs(4));
-        assert_eq!(gate.chunk(node.call(), 8192), 1);
+        assert_eq!(gate.chunk(node.call(), 8192, true), 1);
         assert!(!gate.is_trivial(node.call(), 8192));
+    }
+
+    #[test]
+    fn the_last_rows_of_a_batch_are_shared_by_all_threads() {
+        let node = Node::map("y", ["x"], |x: i64| x);
+        let cores = Settings {
+            max_workers: Some(2),
+            ..Settings::default()
+        };
+        let gate = Gate::new(&node, cores);
+        for _ in 0..20 {
+            gate.measured(16, 16 * UNIT / 16);
+        }
+        assert_eq!(gate.chunk(node.call(), 8192, true), 16);
+        assert_eq!(gate.chunk(node.call(), 40, false), 10);
+        assert_eq!(gate.chunk(node.call(), 33, false), 8);
+        assert_eq!(gate.chunk(node.call(), 4, false), 2);
+        assert_eq!(
+            gate.chunk(node.call(), 4, true),
+            4,
+            "not worth a second thread"
+        );
+        gate.measured(16, 16 * UNIT);
+        assert_eq!(gate.chunk(node.call(), 40, false), 1);
     }
 
     #[test]

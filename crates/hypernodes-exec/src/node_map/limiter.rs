@@ -169,6 +169,14 @@ impl Limiter {
         }
     }
 
+    /// Whether calls were measured to compute all of the time.
+    pub(super) fn computes(&self) -> bool {
+        match self {
+            Self::Fixed | Self::Latency(_) => false,
+            Self::Threads(threads) => threads.has_ended && threads.limit() == threads.cores,
+        }
+    }
+
     /// How many may run at once after a call took `lap` while `in_flight` ran; `None` for as
     /// many as before.
     pub(super) fn learn(&mut self, lap: Lap, in_flight: usize) -> Option<usize> {
@@ -216,8 +224,10 @@ mod tests {
         let mut limiter = Limiter::Threads(Threads::new(2, 64));
         assert_eq!(limiter.learn(lap(10, 0), 2), Some(2));
         assert_eq!(limiter.learn(lap(10, 1), 2), Some(2), "noise is no waiting");
+        assert!(limiter.computes());
         let limits = (0..20).map(|_| limiter.learn(lap(0, 10), 2));
         assert_eq!(limits.last(), Some(Some(64)));
+        assert!(!limiter.computes());
         let limits = (0..20).map(|_| limiter.learn(lap(10, 0), 64));
         assert_eq!(limits.last(), Some(Some(2)));
         let halves = (0..20).map(|_| limiter.learn(lap(5, 5), 2));

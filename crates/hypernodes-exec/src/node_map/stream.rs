@@ -414,7 +414,7 @@ impl NodeStream {
         }
         let rows = match is_trivial {
             true => left,
-            false => gate.chunk(node.node.call(), left),
+            false => gate.chunk(node.node.call(), left, start == 0),
         };
         let cells = &mut self.queue[index].cells[lane];
         cells.issued += rows;

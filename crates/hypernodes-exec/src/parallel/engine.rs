@@ -9,6 +9,7 @@ use super::partitions::automatic;
 use super::run::run;
 use crate::executor::Executor;
 use crate::pool::Pool;
+use crate::runtime::cores;
 
 /// Where partitions run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -198,8 +199,4 @@ impl ParallelEngineBuilder {
         }
         faults
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -122,6 +122,9 @@ impl Owned for String {}
 impl Owned for Vec<u8> {}
 impl<T: Owned + ListItem> Owned for Vec<T> {}
 
+/// Rows that tell how long the others are.
+const SAMPLE: usize = 64;
+
 /// A type that a function may return: it becomes one row of an Arrow column, of the type that
 /// [`FromColumn`] lists for it. `None` is a null; every column that a node makes may have some.
 #[diagnostic::on_unimplemented(
@@ -158,6 +161,10 @@ pub trait IntoColumn: Sized {
     /// The column of all rows appended.
     fn finish(builder: Self::Builder) -> ArrayRef;
 
+    /// Makes room for `rows` rows in all, if the others are like those appended.
+    #[inline]
+    fn reserve(_: &mut Self::Builder, _rows: usize) {}
+
     /// The column of `rows` rows: what `value` gives for each in turn, null where `skipped` is.
     ///
     /// # Errors
@@ -170,6 +177,9 @@ pub trait IntoColumn: Sized {
     ) -> Result<ArrayRef, Failure> {
         let mut builder = Self::builder(rows);
         for row in 0..rows {
+            if row == SAMPLE {
+                Self::reserve(&mut builder, rows);
+            }
             if skipped.is_some_and(|skipped| skipped.is_null(row)) {
                 Self::append_null(&mut builder);
             } else {

@@ -61,6 +61,10 @@ impl<T: IntoColumn> IntoColumn for Option<T> {
         T::append_null(builder);
     }
 
+    fn reserve(builder: &mut Self::Builder, rows: usize) {
+        T::reserve(builder, rows);
+    }
+
     fn finish(builder: Self::Builder) -> ArrayRef {
         T::finish(builder)
     }

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BinaryViewArray, LargeBinaryArray,
-    LargeStringArray, StringArray, StringBuilder, StringViewArray,
+    Array, ArrayBuilder, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BinaryViewArray,
+    LargeBinaryArray, LargeStringArray, StringArray, StringBuilder, StringViewArray,
 };
 use arrow::datatypes::DataType;
 
 use super::{FromColumn, IntoColumn, Unreadable, Unwritable};
 
 const TOO_LONG: &str = "more than 2 GiB of text or bytes in one batch";
+
+/// How much longer the rows to come may be than those before, where room is made for them.
+const SPARE: f64 = 1.125;
+/// The most bytes that room is made for.
+const ROOM: usize = 1 << 22;
 
 /// A column of text: Utf8, LargeUtf8 or Utf8View.
 #[derive(Debug, Clone, Copy)]
@@ -138,6 +143,15 @@ macro_rules! owned {
                 builder.append_null();
             }
 
+            fn reserve(builder: &mut Self::Builder, rows: usize) {
+                let appended = builder.len().max(1) as f64;
+                let bytes = builder.values_slice().len() as f64 / appended * rows as f64;
+                let mut roomy = <$builder>::with_capacity(rows, ((bytes * SPARE) as usize).min(ROOM));
+                if roomy.append_array(&builder.finish_cloned()).is_ok() {
+                    *builder = roomy;
+                }
+            }
+
             fn finish(mut builder: Self::Builder) -> ArrayRef {
                 Arc::new(builder.finish())
             }
@@ -167,6 +181,10 @@ macro_rules! owned {
             #[inline]
             fn append_null(builder: &mut Self::Builder) {
                 builder.append_null();
+            }
+
+            fn reserve(builder: &mut Self::Builder, rows: usize) {
+                <&$borrowed as IntoColumn>::reserve(builder, rows);
             }
 
             fn finish(builder: Self::Builder) -> ArrayRef {

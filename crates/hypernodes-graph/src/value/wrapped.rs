@@ -65,6 +65,10 @@ macro_rules! wrapped {
                 <$write as IntoColumn>::append_null(builder);
             }
 
+            fn reserve(builder: &mut Self::Builder, rows: usize) {
+                <$write as IntoColumn>::reserve(builder, rows);
+            }
+
             fn finish(builder: Self::Builder) -> ArrayRef {
                 <$write as IntoColumn>::finish(builder)
             }
