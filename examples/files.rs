@@ -7,10 +7,10 @@
 
 use std::error::Error;
 use std::hash::{DefaultHasher, Hasher};
-use std::path::Path;
 use std::time::Instant;
 
 use hypernodes::prelude::*;
+use walkdir::{DirEntry, WalkDir};
 
 /// A file's length and the hash of what it holds.
 #[node(outputs = ["length", "hash"])]
@@ -21,31 +21,28 @@ fn hashed(path: &str) -> std::io::Result<(u64, u64)> {
     Ok((content.len() as u64, hasher.finish()))
 }
 
-/// The files of a folder and of those in it, without hidden ones and what Cargo builds.
-fn list(folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
+/// The files of a folder and of those in it, by name, without hidden ones and what Cargo builds.
+fn list(folder: &str) -> walkdir::Result<Vec<String>> {
+    let is_wanted = |entry: &DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0 || !(name == "target" || name.starts_with('.'))
+    };
+    let entries = WalkDir::new(folder).sort_by_file_name().into_iter();
+    let mut found = Vec::new();
+    for entry in entries.filter_entry(is_wanted) {
         let entry = entry?;
-        let (name, kind) = (entry.file_name(), entry.file_type()?);
-        if name == "target" || name.to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if kind.is_dir() {
-            list(&entry.path(), found)?;
-        } else if kind.is_file() {
+        if entry.file_type().is_file() {
             found.push(entry.path().to_string_lossy().into_owned());
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let folder = std::env::args().nth(1);
-    let folder = Path::new(folder.as_deref().unwrap_or(repository));
-    let mut paths = Vec::new();
-    list(folder, &mut paths)?;
-    paths.sort();
+    let paths = list(folder.as_deref().unwrap_or(repository))?;
 
     let pipeline = Pipeline::new(nodes![hashed])?;
     let began = Instant::now();

@@ -85,23 +85,21 @@ pub(crate) fn bare_tokio(
 }
 
 /// Threads that take the numbers below `n` one by one.
+pub(crate) fn by_turns(threads: usize, n: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+                taken.take_while(|x| *x < n).for_each(&work);
+            });
+        }
+    });
+}
+
+/// The same as often as one likes.
 pub(crate) fn bare_threads(threads: usize, n: usize, work: fn(i64)) -> Run {
-    Box::new(move || {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    loop {
-                        let x = next.fetch_add(1, Ordering::Relaxed);
-                        if x >= n {
-                            break;
-                        }
-                        work(x as i64);
-                    }
-                });
-            }
-        });
-    })
+    Box::new(move || by_turns(threads, n, |x| work(x as i64)))
 }
 
 fn rounds(rounds: u64) {

@@ -1,8 +1,8 @@
 //! Workloads, each beside its baseline in the same process.
 //!
 //! - [`measure`] runs a workload and its baseline by turns, and gives the ratio and its noise;
-//! - [`waiting`], [`mixed`], [`trivial`], [`text`], [`fixed`] and [`planning`] are the workloads, a
-//!   topic each, and [`topics`] lists them;
+//! - [`waiting`], [`mixed`], [`files`], [`trivial`], [`text`], [`fixed`] and [`planning`] are the
+//!   workloads, a topic each, and [`topics`] lists them;
 //! - [`sweep`] sets the engine without settings beside settings that suit a workload;
 //! - [`probe`] is one query in a process of its own, and [`growth`] a table of such;
 //! - [`peers`] sets us beside other systems;
@@ -13,6 +13,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark stops at the first fault")]
 
 mod calls;
+pub mod files;
 pub mod fixed;
 pub mod growth;
 pub mod measure;

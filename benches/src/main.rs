@@ -26,11 +26,9 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Every workload beside its baseline; exits with 1 if one misses its target by more than
-    /// the noise.
+    /// Every workload beside its baseline, and without settings beside the best of a few settings;
+    /// exits with 1 if one misses its target by more than the noise.
     Report(Chosen),
-    /// Every workload without settings beside the best of a few settings; exits like `report`.
-    Sweep(Chosen),
     /// Time and peak memory as rows, nodes and partitions grow.
     Growth,
     /// Our figures beside those of other systems; exits with 1 if one is not as far ahead as asked.
@@ -45,7 +43,7 @@ struct Chosen {
     /// A JSON object for each row, in place of the table.
     #[arg(long)]
     json: bool,
-    /// Only workloads whose name or, in the report, strategy holds this.
+    /// Only workloads whose name or strategy holds this.
     #[arg(default_value = "")]
     only: String,
 }
@@ -53,7 +51,6 @@ struct Chosen {
 fn main() -> ExitCode {
     let all_met = match Options::parse().command {
         Task::Report(chosen) => report(&chosen),
-        Task::Sweep(chosen) => sweep(&chosen),
         Task::Growth => {
             growth::growth();
             true
@@ -88,14 +85,8 @@ fn report(chosen: &Chosen) -> bool {
     if "memory".contains(only) {
         table.measure_memory();
     }
-    table.all_met()
-}
-
-fn sweep(chosen: &Chosen) -> bool {
-    let runtime = Arc::new(Runtime::new().unwrap());
-    let mut table = Table::new(chosen.json);
     for case in sweep::cases(&runtime) {
-        if case.name.contains(&chosen.only) {
+        if case.name.contains(only) || sweep::STRATEGY.contains(only) {
             table.measure(case.against_best(&runtime));
         }
     }

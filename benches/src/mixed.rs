@@ -1,6 +1,6 @@
 //! Pipelines of several nodes that wait and compute, beside what one would write by hand.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hypernodes::prelude::*;
@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::Workload;
-use crate::calls::{IN_FLIGHT, WAIT, compute, cores, mapped, with_in_flight};
+use crate::calls::{IN_FLIGHT, WAIT, compute, mapped, with_in_flight};
 use crate::measure::Run;
 
 const PAGES: usize = 2_000;
@@ -16,6 +16,11 @@ const ROWS: usize = 1_000;
 
 async fn fetch(x: i64) -> String {
     tokio::time::sleep(Duration::from_millis(50)).await;
+    format!("  Page {x} of THE Corpus  ")
+}
+
+fn read(x: i64) -> String {
+    std::thread::sleep(WAIT);
     format!("  Page {x} of THE Corpus  ")
 }
 
@@ -43,40 +48,55 @@ pub(crate) fn mixture() -> [Node; 4] {
     ]
 }
 
-/// Scores that others ask for.
-type Asked = mpsc::Receiver<(i64, oneshot::Sender<i64>)>;
+/// The same, but that pages are read (10 ms, blocking), not fetched, so that no node is async.
+pub(crate) fn all_sync() -> [Node; 3] {
+    [
+        Node::map("page", ["x"], read),
+        Node::map("score", ["page"], |page: &str| score(page.len() as i64)),
+        Node::map("cleaned", ["page"], clean),
+    ]
+}
 
-/// The mixture by Tokio for what waits, and a thread a core for what computes.
-fn mixture_by_hand(runtime: &Arc<Runtime>) -> Run {
+/// On a thread for what blocks.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// On one of the threads for what computes, a thread a core.
+async fn on_a_core<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (answer, answered) = oneshot::channel();
+    rayon::spawn(move || {
+        // Whoever asked may have stopped.
+        let _ = answer.send(work());
+    });
+    answered.await.unwrap()
+}
+
+async fn mixture_of(x: i64, permits: Arc<Semaphore>) -> (i64, String) {
+    let permit = permits.acquire().await.unwrap();
+    let page = fetch(x).await;
+    drop(permit);
+    let cleaned = clean(&page);
+    let parsed = on_a_thread(move || parse(&page)).await;
+    (on_a_core(move || score(parsed)).await, cleaned)
+}
+
+async fn all_sync_of(x: i64, _: Arc<Semaphore>) -> (i64, String) {
+    let page = on_a_thread(move || read(x)).await;
+    let (cleaned, length) = (clean(&page), page.len() as i64);
+    (on_a_core(move || score(length)).await, cleaned)
+}
+
+/// A Tokio task for each page; rayon computes.
+fn by_hand<Fut>(runtime: &Arc<Runtime>, page: fn(i64, Arc<Semaphore>) -> Fut) -> Run
+where
+    Fut: Future<Output = (i64, String)> + Send + 'static,
+{
     let runtime = Arc::clone(runtime);
     Box::new(move || {
-        let (ask, asked) = mpsc::channel();
-        let asked: Arc<Mutex<Asked>> = Arc::new(Mutex::new(asked));
-        for _ in 0..cores() {
-            let asked = Arc::clone(&asked);
-            std::thread::spawn(move || {
-                loop {
-                    let next = asked.lock().unwrap().recv();
-                    let Ok((parsed, answer)) = next else { break };
-                    answer.send(score(parsed)).unwrap();
-                }
-            });
-        }
         let permits = Arc::new(Semaphore::new(IN_FLIGHT));
         let rows = runtime.block_on(async {
-            let tasks = (0..PAGES as i64).map(|x| {
-                let (permits, ask) = (Arc::clone(&permits), ask.clone());
-                tokio::spawn(async move {
-                    let permit = permits.acquire_owned().await.unwrap();
-                    let page = fetch(x).await;
-                    drop(permit);
-                    let cleaned = clean(&page);
-                    let parsed = tokio::task::spawn_blocking(move || parse(&page));
-                    let (answer, answered) = oneshot::channel();
-                    ask.send((parsed.await.unwrap(), answer)).unwrap();
-                    (answered.await.unwrap(), cleaned)
-                })
-            });
+            let tasks = (0..PAGES as i64).map(|x| tokio::spawn(page(x, Arc::clone(&permits))));
             let mut rows = Vec::with_capacity(PAGES);
             for task in tasks.collect::<Vec<_>>() {
                 rows.push(task.await.unwrap());
@@ -151,11 +171,21 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             name: "fetch, parse, score, clean 2,000 pages",
             strategy: "no settings",
             n: PAGES,
-            baseline: "Tokio and threads by hand",
+            baseline: "Tokio and rayon by hand",
             target: 1.1,
             repeats: 5,
             run: mapped(runtime, mixture(), free, PAGES),
-            base: mixture_by_hand(runtime),
+            base: by_hand(runtime, mixture_of),
+        },
+        Workload {
+            name: "read, score, clean 2,000 pages, all sync",
+            strategy: "no settings",
+            n: PAGES,
+            baseline: "Tokio and rayon by hand",
+            target: 1.1,
+            repeats: 5,
+            run: mapped(runtime, all_sync(), free, PAGES),
+            base: by_hand(runtime, all_sync_of),
         },
     ]
 }

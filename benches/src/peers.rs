@@ -1,13 +1,13 @@
 //! Our figures beside those of other systems, which a script of Python measures.
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use hypernodes::datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+use futures_timer::Delay;
+use hypernodes::datafusion::arrow::array::{Int64Array, StringArray};
 use hypernodes::prelude::*;
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -16,7 +16,7 @@ use crate::calls::{WAIT, bare_threads, cores, with_in_flight, with_workers};
 use crate::measure::{Run, median, seconds};
 use crate::print;
 use crate::text::{enrich, folder, from_file_to_file};
-use crate::trivial::session;
+use crate::trivial::{queried, session};
 
 /// Where the script is, seen from the repository.
 const SCRIPT: &str = concat!(
@@ -53,9 +53,6 @@ const NO_SETTINGS: &str = "no settings";
 /// Why there is nothing to compare with.
 type Missing = String;
 
-/// Seconds of each system, by workload.
-type Figures = BTreeMap<String, Vec<(String, f64)>>;
-
 impl Peers {
     /// The systems' name for the script, and the Python of their environment.
     fn environment(&self) -> (&'static str, PathBuf) {
@@ -72,14 +69,15 @@ impl Peers {
         (name, python)
     }
 
-    /// What the script prints: an object a line.
-    fn theirs(&self, figures: &mut Figures) -> Result<(), Missing> {
+    /// What the script prints of a workload: an object a line.
+    fn theirs(&self, workload: &str) -> Result<Vec<(String, f64)>, Missing> {
         if !self.script.exists() {
             return Err(format!("there is no {}", self.script.display()));
         }
         let (name, python) = self.environment();
         let mut command = Command::new(&python);
-        command.arg(&self.script).arg(name).stderr(Stdio::inherit());
+        command.arg(&self.script).arg(name).env("ONLY", workload);
+        command.stderr(Stdio::inherit());
         let output = command.output();
         let output = output.map_err(|error| format!("cannot run {}: {error}", python.display()))?;
         if !output.status.success() {
@@ -92,40 +90,37 @@ impl Peers {
                 folder.join("setup.sh").display()
             ));
         }
+        let mut figures = Vec::new();
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             let row: Value = serde_json::from_str(line)
                 .map_err(|error| format!("the script printed {line:?}: {error}"))?;
             let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
             match row["median_s"].as_f64() {
-                Some(seconds) => {
-                    let systems = figures.entry(text("workload")).or_default();
-                    systems.push((text("system"), seconds));
-                }
+                Some(seconds) => figures.push((text("system"), seconds)),
                 None => print::line(format_args!("{} fails: {}", text("system"), text("error"))),
             }
         }
-        Ok(())
+        Ok(figures)
     }
 
-    /// Measures them, then us, and prints a table: whether each of our strategies is as far ahead
-    /// of each system as asked.
+    /// Measures them and us, a workload after the other, and prints a table: whether each of our
+    /// strategies is as far ahead of each system as asked.
     ///
     /// # Errors
     /// There is no script, or no Python with the libraries that it needs.
     pub fn compare(&self) -> Result<bool, Missing> {
-        let mut figures = Figures::new();
-        self.theirs(&mut figures)?;
         let runtime = Arc::new(Runtime::new().unwrap());
-        let threads = timed(bare_threads(cores(), 200, |x| {
-            black_box(burn(x));
-        }));
-        let systems = figures.entry("cpu_200".to_owned()).or_default();
-        systems.push((THREADS.to_owned(), threads));
         let mut all_met = true;
         print::line("| workload | ours | s | system | s | over ours | at least | |");
         print::line("|---|---|---|---|---|---|---|---|");
         for (workload, ours) in ours(&runtime) {
-            let systems = figures.remove(workload).unwrap_or_default();
+            let mut systems = self.theirs(workload)?;
+            if workload == "cpu_200" {
+                let threads = bare_threads(cores(), 200, |x| {
+                    black_box(burn(x));
+                });
+                systems.push((THREADS.to_owned(), timed(threads)));
+            }
             for (strategy, run) in ours {
                 let taken = timed(run);
                 for (system, theirs) in &systems {
@@ -159,7 +154,7 @@ fn least(workload: &str, strategy: &str, system: &str) -> f64 {
     }
 }
 
-/// The median of five runs after one to warm up.
+/// The median of five runs after one to warm up, as the script takes it.
 fn timed(mut run: Run) -> f64 {
     run();
     median((0..5).map(|_| seconds(&mut *run)).collect())
@@ -181,9 +176,11 @@ fn burn(x: i64) -> i64 {
     (burnt >> 1) as i64
 }
 
+/// Waits as exactly as asyncio: Tokio's timer, which the report's workloads have on both sides, ends
+/// 10 ms after 11 to 12.
 fn fetch() -> Node {
     Node::map_async("result", ["text"], |text: String| async move {
-        tokio::time::sleep(WAIT).await;
+        Delay::new(WAIT).await;
         text + "!"
     })
 }
@@ -211,18 +208,6 @@ fn mapped(
         let mapping = pipeline.map(inputs.clone()).over(over).on(&session);
         let made = runtime.block_on(async { mapping.await });
         assert_eq!(made.unwrap().rows(), n);
-    })
-}
-
-/// Plans and runs a query.
-fn query(runtime: &Arc<Runtime>, session: Session, query: &'static str, n: usize) -> Run {
-    let runtime = Arc::clone(runtime);
-    Box::new(move || {
-        let made = runtime.block_on(async {
-            let frame = session.sql(query).await.unwrap();
-            frame.collect().await.unwrap()
-        });
-        assert_eq!(made.iter().map(RecordBatch::num_rows).sum::<usize>(), n);
     })
 }
 
@@ -282,9 +267,9 @@ fn ours(runtime: &Arc<Runtime>) -> Vec<(&'static str, Vec<(&'static str, Run)>)>
             "row_1m",
             vec![(
                 "function per row",
-                query(
+                queried(
                     runtime,
-                    numbers.clone(),
+                    &numbers,
                     "SELECT x, by_row(x) AS result FROM t",
                     MILLION,
                 ),
@@ -294,9 +279,9 @@ fn ours(runtime: &Arc<Runtime>) -> Vec<(&'static str, Vec<(&'static str, Run)>)>
             "batch_1m",
             vec![(
                 "function per batch",
-                query(
+                queried(
                     runtime,
-                    numbers,
+                    &numbers,
                     "SELECT x, by_batch(x) AS result FROM t",
                     MILLION,
                 ),
@@ -304,7 +289,7 @@ fn ours(runtime: &Arc<Runtime>) -> Vec<(&'static str, Vec<(&'static str, Run)>)>
         ),
         (
             "text_1m",
-            vec![("functions per row", query(runtime, memory, all, MILLION))],
+            vec![("functions per row", queried(runtime, &memory, all, MILLION))],
         ),
         (
             "parquet_text",

@@ -136,6 +136,27 @@ pub(crate) const ENRICHED: &str = "SELECT text, cleaned, words FROM enriched";
 const BUILT_IN: &str = "SELECT text, lower(btrim(text)) AS cleaned, \
      array_length(string_to_array(lower(btrim(text)), ' ')) AS words FROM t";
 
+/// The same work in three steps, each over all rows, as if nothing overlapped: the file is read,
+/// the nodes run, the rows are written.
+fn in_steps(runtime: &Arc<Runtime>, folder: &Arc<TempDir>) -> Run {
+    let (runtime, folder) = (Arc::clone(runtime), Arc::clone(folder));
+    Box::new(move || {
+        runtime.block_on(async {
+            let session = Session::new().unwrap();
+            let source = folder.path().join("texts.parquet");
+            let read = session
+                .read_parquet(&source.to_string_lossy())
+                .await
+                .unwrap();
+            let read = read.cache().await.unwrap();
+            session.register_table("t", read.into_view()).unwrap();
+            enrich(&session).await;
+            let made = session.sql(ENRICHED).await.unwrap().cache().await.unwrap();
+            write(made, &folder.path().join("steps.parquet")).await;
+        });
+    })
+}
+
 /// The workloads.
 pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
     let (texts, free) = (texts(), Settings::default());
@@ -161,6 +182,16 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             repeats: 7,
             run: between(ENRICHED, "ours.parquet"),
             base: between(BUILT_IN, "theirs.parquet"),
+        },
+        Workload {
+            name: "1M texts, Parquet to Parquet",
+            strategy: "reading, nodes and writing at once",
+            n: ROWS,
+            baseline: "the same, one after the other",
+            target: 1.0,
+            repeats: 7,
+            run: between(ENRICHED, "ours.parquet"),
+            base: in_steps(runtime, &folder),
         },
     ]
 }

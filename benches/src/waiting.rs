@@ -1,5 +1,6 @@
 //! Calls that wait or compute for 10 ms, and waits of which one in a hundred is long.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use tokio::runtime::Runtime;
 
 use crate::Workload;
 use crate::calls::{
-    IN_FLIGHT, THREADS, WAIT, asleep, bare_threads, bare_tokio, blocked, compute, cores, mapped,
-    with_in_flight, with_workers,
+    IN_FLIGHT, THREADS, WAIT, asleep, bare_threads, bare_tokio, blocked, by_turns, compute, cores,
+    mapped, with_in_flight, with_workers,
 };
+use crate::measure::Run;
 
 /// Ten milliseconds each.
 pub(crate) fn even(_: i64) -> Duration {
@@ -27,6 +29,50 @@ pub(crate) fn computing() -> Node {
     Node::map("y", ["x"], |x: i64| {
         compute(WAIT);
         x
+    })
+}
+
+/// What takes 50 ms to make.
+struct Model(i64);
+
+impl Model {
+    fn new() -> Self {
+        compute(Duration::from_millis(50));
+        Self(1)
+    }
+
+    fn apply(&self, x: i64) -> i64 {
+        compute(WAIT);
+        x + self.0
+    }
+}
+
+#[node(output = "y")]
+fn modelled(x: i64, #[shared] model: &Model) -> i64 {
+    model.apply(x)
+}
+
+/// Each run makes the model anew, at its first row.
+fn stateful(runtime: &Arc<Runtime>, n: usize) -> Run {
+    let (runtime, session) = (Arc::clone(runtime), Session::new().unwrap());
+    let pipeline = Pipeline::new(nodes![modelled]).unwrap();
+    Box::new(move || {
+        let make = || Ok::<_, Infallible>(Model::new());
+        let pipeline = pipeline.clone().bind_shared_with("model", make).unwrap();
+        let items = inputs! { x: items(0..n as i64) };
+        let mapping = pipeline.map(items).over("x").on(&session);
+        let made = runtime.block_on(async { mapping.await });
+        assert_eq!(made.unwrap().rows(), n);
+    })
+}
+
+/// As [`bare_threads`], with a model for all.
+fn stateful_threads(n: usize) -> Run {
+    Box::new(move || {
+        let model = Model::new();
+        by_turns(cores(), n, |x| {
+            model.apply(x as i64);
+        });
     })
 }
 
@@ -84,6 +130,16 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
             repeats: 5,
             run: mapped(runtime, [computing()], free, 200),
             base: bare_threads(cores(), 200, |_| compute(WAIT)),
+        },
+        Workload {
+            name: "computing 200 x 10 ms with a model",
+            strategy: "no settings",
+            n: 200,
+            baseline: "a bare thread a core",
+            target: 1.08,
+            repeats: 5,
+            run: stateful(runtime, 200),
+            base: stateful_threads(200),
         },
         Workload {
             name: "async 10,000 x 1 ms, 1 % 100 ms",
