@@ -28,6 +28,10 @@ const MAX_WINDOW: usize = 4 * BATCH;
 const AHEAD: usize = 16;
 /// Work that is worth a switch of threads.
 const UNIT: Duration = Duration::from_millis(1);
+/// How many units a batch may take that is not cut, as its pieces would have to be put together
+/// again: of one alone, whose pieces could run at once, and of one that others follow.
+pub(super) const ALONE: u32 = 2;
+pub(super) const FOLLOWED: u32 = 8;
 /// How many calls a unit may be cut into where few rows are left.
 const SHORTEST: usize = 8;
 /// How many of the first sync calls are looked at before one has ended.
@@ -111,7 +115,7 @@ impl Gate {
     pub(super) fn window(&self, call: &Call) -> usize {
         let limit = self.limit();
         let rows = match call {
-            Call::Rows(_) | Call::Batch(_) => self.chunk(call, BATCH, true),
+            Call::Rows(_) | Call::Batch(_) => self.chunk(call, BATCH, FOLLOWED),
             Call::Async(_) | Call::Nested(_) => 1,
         };
         limit.max(limit.saturating_mul(rows).min(MAX_WINDOW))
@@ -271,7 +275,7 @@ impl Gate {
             known.midpoint(row)
         };
         self.nanoseconds.store(mean, Ordering::Relaxed);
-        if took < 2 * UNIT {
+        if took < FOLLOWED * UNIT {
             self.proven.fetch_max(rows, Ordering::Relaxed);
         } else {
             let fitting = (UNIT.as_nanos() as u64 / row).max(1) as usize;
@@ -279,15 +283,16 @@ impl Gate {
         }
     }
 
-    /// How many of `rows` rows, which are a batch or what is left of one, the next call takes.
-    pub(super) fn chunk(&self, call: &Call, rows: usize, is_batch: bool) -> usize {
+    /// How many of `rows` rows, which are a batch or what is left of one, the next call takes: all, if
+    /// they take less than so many units.
+    pub(super) fn chunk(&self, call: &Call, rows: usize, units: u32) -> usize {
         let wished = match (call, self.settings.use_batch_udf, self.settings.batch_size) {
             (Call::Rows(_), Some(false), _) => 1,
             (_, _, Some(size)) => size,
             (Call::Batch(_), _, None) => rows,
             _ => match self.nanoseconds.load(Ordering::Relaxed) {
                 0 => 1,
-                row if is_batch && is_within_units(row, rows) => rows.min(self.believed()),
+                row if is_within(row, rows, units.min(self.longest())) => rows.min(self.believed()),
                 row => {
                     let unit = (UNIT.as_nanos() as u64 / row).max(1) as usize;
                     // The last ones are shorter, so that all threads end at about the same time.
@@ -300,18 +305,27 @@ impl Gate {
         wished.min(rows)
     }
 
+    /// How many units a batch may take that is not cut: rows that wait are better cut.
+    fn longest(&self) -> u32 {
+        match self.computes.load(Ordering::Relaxed) {
+            true => FOLLOWED,
+            false => ALONE,
+        }
+    }
+
     /// Whether the next call, of `rows` rows, may end soon: it was measured to, or is the first.
     pub(super) fn is_short(&self, rows: usize) -> bool {
         match self.nanoseconds.load(Ordering::Relaxed) {
             0 => self.in_flight() <= 1,
-            row => is_within_units(row, rows),
+            row => is_within(row, rows, ALONE),
         }
     }
 
-    /// Whether the next call, of `rows` rows, was measured to compute and to end soon.
+    /// Whether the next call, of `rows` rows, was measured to compute and to take no longer than a
+    /// batch that is not cut.
     pub(super) fn is_short_and_computes(&self, rows: usize) -> bool {
         let row = self.nanoseconds.load(Ordering::Relaxed);
-        self.computes.load(Ordering::Relaxed) && row > 0 && is_within_units(row, rows)
+        self.computes.load(Ordering::Relaxed) && row > 0 && is_within(row, rows, FOLLOWED)
     }
 
     /// Whether `rows` rows were measured to be done before a thread could be woken for them.
@@ -341,9 +355,9 @@ impl Gate {
     }
 }
 
-/// Whether so many rows, of so many nanoseconds each, are soon done.
-fn is_within_units(row: u64, rows: usize) -> bool {
-    row.saturating_mul(rows as u64) < 2 * UNIT.as_nanos() as u64
+/// Whether so many rows, of so many nanoseconds each, take less than so many units.
+fn is_within(row: u64, rows: usize, units: u32) -> bool {
+    u128::from(row) * (rows as u128) < (UNIT * units).as_nanos()
 }
 
 /// Looks at the first calls of a gate until enough is known of them.
@@ -404,15 +418,15 @@ mod tests {
     fn rows_are_believed_to_be_like_others_only_by_twice_as_many_at_a_time() {
         let node = Node::map("y", ["x"], |x: i64| x);
         let gate = Gate::new(&node, Settings::default());
-        assert_eq!(gate.chunk(node.call(), 8192, true), 1);
+        assert_eq!(gate.chunk(node.call(), 8192, ALONE), 1);
         let fast = Duration::from_nanos(10);
         gate.measured(1, fast);
         assert!(!gate.is_trivial(node.call(), 8192));
-        assert_eq!(gate.chunk(node.call(), 8192, true), 2);
+        assert_eq!(gate.chunk(node.call(), 8192, ALONE), 2);
         gate.measured(4096, 4096 * fast);
         assert!(gate.is_trivial(node.call(), 8192));
         gate.measured(4096, Duration::from_secs(4));
-        assert_eq!(gate.chunk(node.call(), 8192, true), 1);
+        assert_eq!(gate.chunk(node.call(), 8192, ALONE), 1);
         assert!(!gate.is_trivial(node.call(), 8192));
     }
 
@@ -427,17 +441,17 @@ mod tests {
         for _ in 0..20 {
             gate.measured(16, 16 * UNIT / 16);
         }
-        assert_eq!(gate.chunk(node.call(), 8192, true), 16);
-        assert_eq!(gate.chunk(node.call(), 40, false), 10);
-        assert_eq!(gate.chunk(node.call(), 33, false), 8);
-        assert_eq!(gate.chunk(node.call(), 4, false), 2);
+        assert_eq!(gate.chunk(node.call(), 8192, ALONE), 16);
+        assert_eq!(gate.chunk(node.call(), 40, 0), 10);
+        assert_eq!(gate.chunk(node.call(), 33, 0), 8);
+        assert_eq!(gate.chunk(node.call(), 4, 0), 2);
         assert_eq!(
-            gate.chunk(node.call(), 4, true),
+            gate.chunk(node.call(), 4, ALONE),
             4,
             "not worth a second thread"
         );
         gate.measured(16, 16 * UNIT);
-        assert_eq!(gate.chunk(node.call(), 40, false), 1);
+        assert_eq!(gate.chunk(node.call(), 40, 0), 1);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use tokio_util::sync::PollSemaphore;
 
 use super::ahead::{Issued, Place};
 use super::exec::Setting;
+use super::gate::{ALONE, FOLLOWED};
 use super::held::{Cells, Held, Made, array_bytes, bytes};
 use super::meters::Meters;
 use super::physical_call::PhysicalCall;
@@ -414,7 +415,15 @@ impl NodeStream {
         }
         let rows = match is_trivial {
             true => left,
-            false => gate.chunk(node.node.call(), left, start == 0),
+            false => {
+                let is_followed = self.input.is_some() || self.queue.len() > gate.limit();
+                let units = match (start, is_followed) {
+                    (0, true) => FOLLOWED,
+                    (0, false) => ALONE,
+                    _ => 0,
+                };
+                gate.chunk(node.node.call(), left, units)
+            }
         };
         let cells = &mut self.queue[index].cells[lane];
         cells.issued += rows;
