@@ -5,11 +5,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::Int64Array;
 use futures::StreamExt;
 use hypernodes::prelude::*;
+
+/// For what never happens.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const NONE: Settings = Settings {
     max_workers: None,
@@ -219,7 +222,18 @@ async fn e09_calls_that_wait_are_at_once_from_the_first_on() -> Result<()> {
         ..workload(Io)
     };
     check_sync(NONE, few, 4).await?;
-    check_sync(few, NONE, 4).await
+    check_sync(few, NONE, 4).await?;
+    // Nor would these be seen to wait.
+    let (arrived, end) = (AtomicUsize::new(0), Instant::now() + PATIENCE);
+    let spin = move |x: i64| {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        while arrived.load(Ordering::SeqCst) < 40 {
+            assert!(Instant::now() < end, "all forty meet");
+            std::thread::yield_now();
+        }
+        x
+    };
+    map(Node::map("y", ["x"], spin), workload(Io), 40).await
 }
 
 #[tokio::test]
@@ -318,7 +332,7 @@ async fn d03_the_macros_ordered_is_the_nodes() -> Result<()> {
     let frame = table.await?.apply(&Pipeline::new(nodes![delayed])?)?;
     let mut stream = frame.execute_stream().await.expect("a stream");
     let mut made = Vec::new();
-    let mut next = async || tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+    let mut next = async || tokio::time::timeout(PATIENCE, stream.next()).await;
     while let Some(batch) = next().await.expect("row 0 holds up none") {
         made.extend(Outputs::from(batch.expect("no error")).column::<i64>("y")?);
         if made.len() == 99 {
