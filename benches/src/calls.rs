@@ -36,11 +36,21 @@ pub(crate) fn mapped(
     let pipeline = Pipeline::new(nodes).unwrap();
     let items = inputs! { x: items(0..n as i64) };
     let runtime = Arc::clone(runtime);
-    Box::new(move || {
-        let mapping = pipeline.map(items.clone()).over("x").on(&session);
-        let made = runtime.block_on(async { mapping.await });
-        assert_eq!(made.unwrap().rows(), n);
-    })
+    Box::new(move || map(&runtime, &session, &pipeline, items.clone(), "x", n))
+}
+
+/// Maps a pipeline over the `n` items of the input `over`.
+pub(crate) fn map(
+    runtime: &Runtime,
+    session: &Session,
+    pipeline: &Pipeline,
+    inputs: Inputs,
+    over: &str,
+    n: usize,
+) {
+    let mapping = pipeline.map(inputs).over(over).on(session);
+    let made = runtime.block_on(async { mapping.await });
+    assert_eq!(made.unwrap().rows(), n);
 }
 
 /// A node `y` of `x` that sleeps as long as `wait` says.

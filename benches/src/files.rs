@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use walkdir::WalkDir;
 
 use crate::Workload;
-use crate::calls::{by_turns, cores};
+use crate::calls::{by_turns, cores, map};
 
 fn hashed(path: &str) -> std::io::Result<u64> {
     let mut hasher = DefaultHasher::new();
@@ -44,11 +44,7 @@ pub fn workloads(runtime: &Arc<Runtime>) -> Vec<Workload> {
         baseline: "a bare thread a core",
         target: 1.3,
         repeats: 15,
-        run: Box::new(move || {
-            let mapping = pipeline.map(inputs.clone()).over("path").on(&session);
-            let made = runtime.block_on(async { mapping.await });
-            assert_eq!(made.unwrap().rows(), n);
-        }),
+        run: Box::new(move || map(&runtime, &session, &pipeline, inputs.clone(), "path", n)),
         base: Box::new(move || {
             by_turns(cores(), n, |file| {
                 hashed(&paths[file]).unwrap();

@@ -14,14 +14,18 @@ use crate::measure::Run;
 const PAGES: usize = 2_000;
 const ROWS: usize = 1_000;
 
+fn page(x: i64) -> String {
+    format!("  Page {x} of THE Corpus  ")
+}
+
 async fn fetch(x: i64) -> String {
     tokio::time::sleep(Duration::from_millis(50)).await;
-    format!("  Page {x} of THE Corpus  ")
+    page(x)
 }
 
 fn read(x: i64) -> String {
     std::thread::sleep(WAIT);
-    format!("  Page {x} of THE Corpus  ")
+    page(x)
 }
 
 fn parse(page: &str) -> i64 {

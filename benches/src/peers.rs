@@ -12,7 +12,7 @@ use hypernodes::prelude::*;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::calls::{WAIT, bare_threads, cores, with_in_flight, with_workers};
+use crate::calls::{WAIT, bare_threads, cores, map, with_in_flight, with_workers};
 use crate::measure::{Run, median, seconds};
 use crate::print;
 use crate::text::{enrich, folder, from_file_to_file};
@@ -204,11 +204,7 @@ fn mapped(
     let session = Session::with_settings(settings).unwrap();
     let pipeline = Pipeline::new([node]).unwrap();
     let runtime = Arc::clone(runtime);
-    Box::new(move || {
-        let mapping = pipeline.map(inputs.clone()).over(over).on(&session);
-        let made = runtime.block_on(async { mapping.await });
-        assert_eq!(made.unwrap().rows(), n);
-    })
+    Box::new(move || map(&runtime, &session, &pipeline, inputs.clone(), over, n))
 }
 
 /// The script's workloads as we do them, each by its strategies.

@@ -173,23 +173,19 @@ pub fn cases(runtime: &Arc<Runtime>) -> Vec<Case> {
 }
 
 impl Case {
-    /// Tries all settings by turns, a first time to warm up and three times by the clock those that
-    /// are not far off, and keeps the best, to be measured anew: the least of several figures
-    /// flatters itself.
+    /// Tries all settings by turns, once, and three times more those that are not far off, and keeps
+    /// the best, to be measured anew: the least of several figures flatters itself.
     pub fn against_best(self, runtime: &Arc<Runtime>) -> Workload {
         let tuned = self.tuned.into_iter();
         let mut tried: Vec<_> = tuned
             .map(|(name, settings)| (name, (self.make)(runtime, settings), f64::INFINITY))
             .collect();
-        for (_, run, first) in &mut tried {
-            *first = seconds(&mut *run);
+        for (_, run, best) in &mut tried {
+            *best = seconds(&mut *run);
         }
-        let least = tried.iter().map(|(_, _, first)| *first);
+        let least = tried.iter().map(|(_, _, best)| *best);
         let least = least.fold(f64::INFINITY, f64::min);
-        tried.retain(|(_, _, first)| *first < FAR * least);
-        for (_, _, best) in &mut tried {
-            *best = f64::INFINITY;
-        }
+        tried.retain(|(_, _, best)| *best < FAR * least);
         for _ in 0..3 {
             for (_, run, best) in &mut tried {
                 *best = best.min(seconds(&mut *run));

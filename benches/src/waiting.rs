@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::Workload;
 use crate::calls::{
     IN_FLIGHT, THREADS, WAIT, asleep, bare_threads, bare_tokio, blocked, by_turns, compute, cores,
-    mapped, with_in_flight, with_workers,
+    map, mapped, with_in_flight, with_workers,
 };
 use crate::measure::Run;
 
@@ -60,9 +60,7 @@ fn stateful(runtime: &Arc<Runtime>, n: usize) -> Run {
         let make = || Ok::<_, Infallible>(Model::new());
         let pipeline = pipeline.clone().bind_shared_with("model", make).unwrap();
         let items = inputs! { x: items(0..n as i64) };
-        let mapping = pipeline.map(items).over("x").on(&session);
-        let made = runtime.block_on(async { mapping.await });
-        assert_eq!(made.unwrap().rows(), n);
+        map(&runtime, &session, &pipeline, items, "x", n);
     })
 }
 

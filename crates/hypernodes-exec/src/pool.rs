@@ -171,12 +171,21 @@ impl Shared {
         self.cores.saturating_sub(computing)
     }
 
+    /// Runs `job`, while another thread sees to those that wait for a core.
+    fn run(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, job: Job) {
+        if !state.computing.is_empty() && !state.is_watched {
+            // It cannot fail: there is a thread, this one.
+            let _ = self.call(state);
+        }
+        MutexGuard::unlocked(state, job);
+    }
+
     fn work(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.idle -= 1;
         loop {
             if let Some(job) = state.short.pop_front() {
-                MutexGuard::unlocked(&mut state, job);
+                self.run(&mut state, job);
                 continue;
             }
             if self.free_cores(&state) > 0
@@ -184,11 +193,7 @@ impl Shared {
             {
                 let began = Instant::now();
                 state.began.push(began);
-                if !state.computing.is_empty() && !state.is_watched {
-                    // There is a thread: this one.
-                    let _ = self.call(&mut state);
-                }
-                MutexGuard::unlocked(&mut state, job);
+                self.run(&mut state, job);
                 if let Some(place) = state.began.iter().position(|other| *other == began) {
                     state.began.swap_remove(place);
                 }
@@ -198,7 +203,7 @@ impl Shared {
                 && let Some(job) = state.long.pop_front()
             {
                 state.long_running += 1;
-                MutexGuard::unlocked(&mut state, job);
+                self.run(&mut state, job);
                 state.long_running -= 1;
                 continue;
             }
@@ -241,7 +246,7 @@ impl fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
-    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
     use std::time::Instant;
 
     use parking_lot::RwLock;
@@ -296,19 +301,29 @@ mod tests {
         assert_eq!(ran, Err(RecvTimeoutError::Disconnected));
     }
 
+    /// Gives the pool jobs that say when they begin, and end once the gate is open.
+    fn begin(
+        jobs: usize,
+        gate: &Arc<RwLock<()>>,
+        begins: &Sender<()>,
+        submit: impl Fn(Job) -> std::io::Result<()>,
+    ) {
+        for _ in 0..jobs {
+            let (gate, begins) = (Arc::clone(gate), begins.clone());
+            let job = move || {
+                begins.send(()).expect("the test waits");
+                drop(gate.read());
+            };
+            submit(Box::new(job)).expect("a thread");
+        }
+    }
+
     #[test]
     fn long_jobs_hold_up_no_short_one() {
         let (pool, gate) = (Pool::with_reserve(3, 1), Arc::new(RwLock::new(())));
         let (begins, begun) = channel();
         let closed = gate.write();
-        for _ in 0..4 {
-            let (gate, begins) = (Arc::clone(&gate), begins.clone());
-            pool.run(move || {
-                begins.send(()).expect("the test waits");
-                drop(gate.read());
-            })
-            .expect("a thread");
-        }
+        begin(4, &gate, &begins, |job| pool.run(job));
         for _ in 0..2 {
             begun.recv_timeout(PATIENCE).expect("another");
         }
@@ -322,29 +337,14 @@ mod tests {
         assert!(pool.threads() <= 3);
     }
 
-    /// Jobs that say when they begin, and end when the guard is dropped.
-    fn begin(
-        pool: &Pool,
-        jobs: usize,
-        gate: &Arc<RwLock<()>>,
-        begins: &std::sync::mpsc::Sender<()>,
-    ) {
-        for _ in 0..jobs {
-            let (gate, begins) = (Arc::clone(gate), begins.clone());
-            let job = move || {
-                begins.send(()).expect("the test waits");
-                drop(gate.read());
-            };
-            pool.run_computing(job).expect("a thread");
-        }
-    }
-
     #[test]
     fn as_many_jobs_compute_at_once_as_there_are_cores() {
         let pool = Pool::build(64, 64, (IDLE, PATIENCE));
         let (gate, (begins, begun)) = (Arc::new(RwLock::new(())), channel());
         let closed = gate.write();
-        begin(&pool, 2 * cores() + 1, &gate, &begins);
+        begin(2 * cores() + 1, &gate, &begins, |job| {
+            pool.run_computing(job)
+        });
         for _ in 0..cores() {
             begun.recv_timeout(PATIENCE).expect("another");
         }
@@ -364,8 +364,25 @@ mod tests {
         let pool = Pool::build(64, 64, (IDLE, Duration::from_millis(1)));
         let (gate, (begins, begun)) = (Arc::new(RwLock::new(())), channel());
         let closed = gate.write();
-        begin(&pool, 5 * cores(), &gate, &begins);
+        begin(5 * cores(), &gate, &begins, |job| pool.run_computing(job));
         for _ in 0..5 * cores() {
+            begun.recv_timeout(PATIENCE).expect("another");
+        }
+        drop(closed);
+    }
+
+    #[test]
+    fn a_thread_that_is_given_a_job_leaves_another_to_watch() {
+        let pool = Pool::build(64, 64, (IDLE, Duration::from_millis(200)));
+        let (gate, (begins, begun)) = (Arc::new(RwLock::new(())), channel());
+        let closed = gate.write();
+        begin(2 * cores(), &gate, &begins, |job| pool.run_computing(job));
+        for _ in 0..cores() {
+            begun.recv_timeout(PATIENCE).expect("another");
+        }
+        // As many as there are threads without work, so that one of them is given to the watcher.
+        begin(2, &gate, &begins, |job| pool.run_short(job));
+        for _ in 0..cores() + 2 {
             begun.recv_timeout(PATIENCE).expect("another");
         }
         drop(closed);
