@@ -1,6 +1,7 @@
 //! What all nodes of an engine share.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use hypernodes_graph::{Error, ErrorKind, Result, Settings};
 
@@ -60,9 +61,12 @@ impl Runtime {
     }
 }
 
-/// The cores of this machine that the process may use.
+/// The cores of this machine that the process may use, asked for once, as the system reads files
+/// to tell.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+    *CORES
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! beyond those that have permits, and a worker that ends a call hands its permit to the next.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -29,30 +30,23 @@ pub(super) struct Issued {
     pub(super) tokio: Option<Handle>,
 }
 
-/// The rows of a call of a batch.
-#[derive(Clone, Copy)]
+/// A call of a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) lane: usize,
     pub(super) batch: u64,
-    pub(super) start: usize,
-    pub(super) rows: usize,
 }
 
 impl Place {
-    pub(super) fn done(self, result: Result<ArrayRef, Failure>) -> Done {
-        let Self {
-            lane,
-            batch,
-            start,
-            rows,
-        } = self;
+    /// `rows` of the batch are done.
+    pub(super) fn done(self, rows: &Range<usize>, result: Result<ArrayRef, Failure>) -> Done {
         Done {
-            lane,
-            batch,
-            start,
-            rows,
+            lane: self.lane,
+            batch: self.batch,
+            start: rows.start,
+            rows: rows.len(),
             result: result.map(Cell::Array).map_err(|failure| Failure {
-                row: failure.row.map(|row| row + start),
+                row: failure.row.map(|row| row + rows.start),
                 error: failure.error,
             }),
         }
@@ -64,10 +58,17 @@ impl Issued {
         self.cancelled.load(Ordering::Relaxed)
     }
 
+    /// Whether `next` has the rows right after its own.
+    pub(super) fn is_followed_by(&self, next: &Self) -> bool {
+        self.place == next.place
+            && self.work.rows.end == next.work.rows.start
+            && self.sender.same_channel(&next.sender)
+    }
+
     /// Runs it on a thread that may block, and then what waits for its permit.
     pub(super) fn submit(self, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let runtime = Arc::clone(&self.runtime);
-        let (gate, rows) = (&self.work.gate, self.place.rows);
+        let (gate, rows) = (&self.work.gate, self.work.rows.len());
         let (is_short, computes) = (gate.is_short(rows), gate.is_short_and_computes(rows));
         let job = Box::new(move || self.run(permit));
         match (is_short, computes) {
@@ -92,10 +93,10 @@ impl Issued {
                 break;
             }
         }
-        let (sender, place) = (self.sender.clone(), self.place);
+        let (sender, place, rows) = (self.sender.clone(), self.place, self.work.rows.clone());
         if let Err(error) = self.submit(permit) {
             let error = error.into();
-            let _ = sender.send(place.done(Err(Failure { row: None, error })));
+            let _ = sender.send(place.done(&rows, Err(Failure { row: None, error })));
         }
     }
 
@@ -106,13 +107,75 @@ impl Issued {
         }
         // A resource that the call needs may be awaited here, and use timers and I/O.
         let _entered = self.tokio.as_ref().map(Handle::enter);
+        let rows = self.work.rows.clone();
         let (result, permit) = self.work.on_pool(permit);
         // Nobody needs the others' rows.
         if result.is_err() {
             self.cancelled.store(true, Ordering::Relaxed);
         }
         // The stream may be gone; then nobody waits for the rows.
-        let _ = self.sender.send(self.place.done(result));
+        let _ = self.sender.send(self.place.done(&rows, result));
         permit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use datafusion_physical_plan::metrics::ExecutionPlanMetricsSet;
+    use hypernodes_graph::{Call, Node, Pipeline, Result, Settings};
+    use hypernodes_plan::BoundNode;
+
+    use super::super::gate::Gate;
+    use super::super::meters::Meters;
+    use super::*;
+
+    #[test]
+    fn rows_that_wait_one_by_one_are_taken_together_once_some_were_measured() -> Result<()> {
+        let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| x)])?;
+        let bound = Arc::new(BoundNode::of(&pipeline, &pipeline.nodes()[0])?);
+        let Call::Rows(kernel) = bound.node.call() else {
+            panic!("a node of rows");
+        };
+        let gate = Arc::new(Gate::new(&bound.node, Settings::default()));
+        let (runtime, metrics) = (
+            Runtime::new(Settings::default())?,
+            ExecutionPlanMetricsSet::new(),
+        );
+        let (sender, _receiver) = mpsc::unbounded_channel();
+        let wait = |batch, row| {
+            let work = Work {
+                kernel: Arc::clone(kernel),
+                is_batch: false,
+                arrays: Vec::new(),
+                skipped: None,
+                rows: row..row + 1,
+                bound: Arc::clone(&bound),
+                gate: Arc::clone(&gate),
+                meters: Meters::new(&metrics, "y", 0),
+            };
+            let issued = Issued {
+                work,
+                place: Place { lane: 0, batch },
+                sender: sender.clone(),
+                cancelled: Arc::default(),
+                runtime: Arc::clone(&runtime),
+                tokio: None,
+            };
+            gate.wait(issued, Arc::default());
+        };
+        (0..6).for_each(|row| wait(0, row));
+        (6..8).for_each(|row| wait(1, row));
+        let next = || gate.next().map(|next| (next.place.batch, next.work.rows));
+        let row = Duration::from_micros(1);
+        assert_eq!(next(), Some((0, 0..1)), "none was measured");
+        gate.measured(1, row);
+        assert_eq!(next(), Some((0, 1..3)));
+        gate.measured(2, 2 * row);
+        assert_eq!(next(), Some((0, 3..6)), "the last ones of their batch");
+        assert_eq!(next(), Some((1, 6..8)));
+        assert_eq!(next(), None);
+        Ok(())
     }
 }

@@ -32,7 +32,9 @@ const UNIT: Duration = Duration::from_millis(1);
 /// again: of one alone, whose pieces could run at once, and of one that others follow.
 pub(super) const ALONE: u32 = 2;
 pub(super) const FOLLOWED: u32 = 8;
-/// How many calls a unit may be cut into where few rows are left.
+/// How many units a piece takes whose rows compute: whoever reads it takes a core from the next.
+const COMPUTING: u32 = 4;
+/// How many pieces a piece may be cut into where few rows are left.
 const SHORTEST: usize = 8;
 /// How many of the first sync calls are looked at before one has ended.
 const WATCHED: usize = 8;
@@ -250,9 +252,28 @@ impl Gate {
         !self.ahead.lock().is_empty()
     }
 
-    /// The call that has waited longest for a permit.
+    /// The call that has waited longest for a permit, with as many of the rows that follow as one
+    /// call takes by now: before one was measured, a call takes a row.
     pub(super) fn next(&self) -> Option<Issued> {
-        self.ahead.lock().pop_front().map(|(issued, _)| issued)
+        let mut ahead = self.ahead.lock();
+        let (mut issued, _) = ahead.pop_front()?;
+        let mut last = &issued;
+        for (next, _) in ahead.iter() {
+            if !last.is_followed_by(next) {
+                break;
+            }
+            last = next;
+        }
+        let rows = last.work.rows.end - issued.work.rows.start;
+        let rows = self.chunk(issued.work.bound.node.call(), rows, 0);
+        while let Some((next, _)) = ahead.front()
+            && issued.is_followed_by(next)
+            && issued.work.rows.len() + next.work.rows.len() <= rows
+        {
+            issued.work.rows.end = next.work.rows.end;
+            ahead.pop_front();
+        }
+        Some(issued)
     }
 
     /// Lets go of the waiting calls of streams that have stopped, which hold this gate.
@@ -294,10 +315,14 @@ impl Gate {
                 0 => 1,
                 row if is_within(row, rows, units.min(self.longest())) => rows.min(self.believed()),
                 row => {
-                    let unit = (UNIT.as_nanos() as u64 / row).max(1) as usize;
+                    let piece = match self.computes.load(Ordering::Relaxed) {
+                        true => COMPUTING * UNIT,
+                        false => UNIT,
+                    };
+                    let piece = (piece.as_nanos() as u64 / row).max(1) as usize;
                     // The last ones are shorter, so that all threads end at about the same time.
                     let share = rows / (2 * self.limit());
-                    let fair = unit.min(share.max(unit / SHORTEST)).max(1);
+                    let fair = piece.min(share.max(piece / SHORTEST)).max(1);
                     fair.min(self.believed())
                 }
             },

@@ -427,14 +427,12 @@ impl NodeStream {
         };
         let cells = &mut self.queue[index].cells[lane];
         cells.issued += rows;
-        let arrays = cells.arrays.iter().map(|array| array.slice(start, rows));
-        let skipped = cells.skipped.as_ref().map(|nulls| nulls.slice(start, rows));
         let work = Work {
             kernel: Arc::clone(kernel),
             is_batch: matches!(node.node.call(), Call::Batch(_)),
-            arrays: arrays.collect(),
-            skipped,
-            rows,
+            arrays: cells.arrays.clone(),
+            skipped: cells.skipped.clone(),
+            rows: start..start + rows,
             bound: node,
             gate: Arc::clone(&gate),
             meters: self.lanes[lane].meters.clone(),
@@ -442,11 +440,9 @@ impl NodeStream {
         let place = Place {
             lane,
             batch: self.front + index as u64,
-            start,
-            rows,
         };
         if is_trivial {
-            self.settle(place.done(work.in_place()))?;
+            self.settle(place.done(&(start..start + rows), work.in_place()))?;
             return Ok(rows);
         }
         let issued = Issued {

@@ -1,5 +1,6 @@
 //! One call of a sync node, wherever it runs.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,13 +17,14 @@ use super::meters::Meters;
 use crate::call::call;
 use crate::clock::{Clock, Lap};
 
-/// Rows to call a node for.
+/// Rows of a batch to call a node for.
 pub(super) struct Work {
     pub(super) kernel: Arc<dyn Kernel>,
     pub(super) is_batch: bool,
+    /// The batch's.
     pub(super) arrays: Vec<ArrayRef>,
     pub(super) skipped: Option<NullBuffer>,
-    pub(super) rows: usize,
+    pub(super) rows: Range<usize>,
     pub(super) bound: Arc<BoundNode>,
     pub(super) gate: Arc<Gate>,
     pub(super) meters: Meters,
@@ -38,7 +40,7 @@ impl Work {
             computing: began.elapsed(),
             ..Lap::default()
         };
-        self.gate.measured(self.rows, lap.computing);
+        self.gate.measured(self.rows.len(), lap.computing);
         self.meters.took(lap);
         result
     }
@@ -53,21 +55,34 @@ impl Work {
         let clock = Clock::start();
         let result = self.call();
         let lap = clock.lap();
-        self.gate.measured(self.rows, lap.computing + lap.waiting);
+        self.gate
+            .measured(self.rows.len(), lap.computing + lap.waiting);
         self.meters.took(lap);
         (result, self.gate.ended(permit, lap))
     }
 
     /// Calls of the user's function.
     fn calls(&self) -> usize {
-        let rows = self.rows - self.skipped.as_ref().map_or(0, NullBuffer::null_count);
+        let rows = self.rows.len() - self.skipped().map_or(0, |skipped| skipped.null_count());
         if self.is_batch { rows.min(1) } else { rows }
     }
 
+    /// Of its rows, those that the function is not called for are null.
+    fn skipped(&self) -> Option<NullBuffer> {
+        let (start, length) = (self.rows.start, self.rows.len());
+        let skipped = self.skipped.as_ref();
+        skipped.map(|skipped| skipped.slice(start, length))
+    }
+
     fn call(&self) -> Result<ArrayRef, Failure> {
-        match &self.skipped {
-            Some(skipped) if self.is_batch && skipped.null_count() > 0 => self.compressed(skipped),
-            skipped => self.called(&self.arrays, self.rows, skipped.clone()),
+        let (start, length) = (self.rows.start, self.rows.len());
+        let arrays = self.arrays.iter().map(|array| array.slice(start, length));
+        let arrays: Vec<_> = arrays.collect();
+        match self.skipped() {
+            Some(skipped) if self.is_batch && skipped.null_count() > 0 => {
+                self.compressed(&arrays, &skipped)
+            }
+            skipped => self.called(&arrays, length, skipped),
         }
     }
 
@@ -81,17 +96,18 @@ impl Work {
     }
 
     /// A batch function called without the rows that are skipped, which are null.
-    fn compressed(&self, skipped: &NullBuffer) -> Result<ArrayRef, Failure> {
+    fn compressed(&self, arrays: &[ArrayRef], skipped: &NullBuffer) -> Result<ArrayRef, Failure> {
         let rows = skipped.len() - skipped.null_count();
         if rows == 0 {
-            return Ok(new_null_array(&self.bound.node.data_type(), self.rows));
+            let data_type = self.bound.node.data_type();
+            return Ok(new_null_array(&data_type, skipped.len()));
         }
         let failed = |error: ArrowError| Failure {
             row: None,
             error: error.into(),
         };
         let wanted = BooleanArray::new(skipped.inner().clone(), None);
-        let arrays = self.arrays.iter().map(|array| filter(array, &wanted));
+        let arrays = arrays.iter().map(|array| filter(array, &wanted));
         let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let made = self.called(&arrays, rows, None)?;
         let mut next = 0..made.len() as u32;
@@ -133,7 +149,7 @@ mod tests {
             is_batch: true,
             arrays: vec![Arc::new(x)],
             skipped: wanted.map(|wanted| NullBuffer::from(wanted.to_vec())),
-            rows: 4,
+            rows: 0..4,
             gate: Arc::new(Gate::new(&bound.node, Settings::default())),
             meters: Meters::new(&metrics, "y", 0),
             bound: Arc::new(bound),
