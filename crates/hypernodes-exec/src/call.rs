@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
@@ -38,13 +39,15 @@ pub(crate) fn conformed(bound: &BoundNode, arrays: &[ArrayRef]) -> Result<Vec<Ar
         .collect()
 }
 
-/// Calls a sync function, with the shared values it takes; a panic is a failure.
+/// Calls a sync function, with the shared values it takes; a panic is a failure. Where there is a
+/// `stop`, the result may be of the first rows only.
 pub(crate) fn call(
     kernel: &dyn Kernel,
     arrays: &[ArrayRef],
     shared: &[SharedValue],
     rows: usize,
     skipped: Option<NullBuffer>,
+    stop: Option<&AtomicBool>,
 ) -> Result<ArrayRef, Failure> {
     let unwanted = rows == skipped.as_ref().map_or(0, NullBuffer::null_count);
     // Nothing is made for rows that are not called for.
@@ -57,6 +60,10 @@ pub(crate) fn call(
             error: error.into(),
         })?;
     let columns = Columns::new(arrays, &lent, rows, skipped);
+    let columns = match stop {
+        Some(stop) => columns.until(stop),
+        None => columns,
+    };
     catch_unwind(AssertUnwindSafe(|| kernel.call(&columns)))
         .unwrap_or_else(|panic| Err(panicked(Some(columns.current()), &*panic)))
 }

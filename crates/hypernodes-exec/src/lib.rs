@@ -25,6 +25,7 @@ mod rejoined;
 mod row_goal;
 mod runtime;
 mod sequential;
+mod watchdog;
 
 pub use executor::{Executor, Job};
 pub use fence::check_fence;

@@ -158,7 +158,7 @@ async fn one(bound: &BoundNode, arrays: Vec<ArrayRef>) -> Result<ArrayRef, Failu
     }
     match bound.node.call() {
         Call::Rows(kernel) | Call::Batch(kernel) => {
-            call(&**kernel, &arrays, &bound.shared, 1, None)
+            call(&**kernel, &arrays, &bound.shared, 1, None, None)
         }
         Call::Async(kernel) => {
             let rows = kernel.batch(arrays, &bound.shared, 1);

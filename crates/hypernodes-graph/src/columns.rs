@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
@@ -65,7 +66,11 @@ pub struct Columns<'a> {
     rows: usize,
     skipped: Option<NullBuffer>,
     current: Cell<usize>,
+    stop: &'a AtomicBool,
 }
+
+/// For calls that nobody stops.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 impl<'a> Columns<'a> {
     /// `rows` rows of `arrays`; rows that are null in `skipped` are not called for.
@@ -81,7 +86,13 @@ impl<'a> Columns<'a> {
             rows,
             skipped,
             current: Cell::new(0),
+            stop: &NEVER,
         }
+    }
+
+    /// The same, of which a kernel may do the first rows only, once `stop` is true.
+    pub fn until(self, stop: &'a AtomicBool) -> Self {
+        Self { stop, ..self }
     }
 
     /// The number of rows.
@@ -178,7 +189,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Calls `function` for each row that is not skipped and collects what it returns; a
-    /// skipped row is null.
+    /// skipped row is null. Rows after a stop are left out.
     ///
     /// # Errors
     /// The first row's failure.
@@ -190,7 +201,8 @@ impl<'a> Columns<'a> {
             current: &self.current,
             row: 0,
         };
-        R::Value::gather(self.rows, self.skipped.as_ref(), |row| {
+        let is_stopped = || self.stop.load(Ordering::Relaxed);
+        R::Value::gather(self.rows, self.skipped.as_ref(), is_stopped, |row| {
             progress.row = row;
             let output = function(row).map_err(|why| Failure::unreadable(row, why))?;
             output.into_output().map_err(|error| Failure {

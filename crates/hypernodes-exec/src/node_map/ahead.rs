@@ -20,6 +20,7 @@ use crate::pool::TURN;
 use crate::runtime::Runtime;
 
 /// A sync call that was issued, and where its rows go.
+#[derive(Clone)]
 pub(super) struct Issued {
     pub(super) work: Work,
     pub(super) place: Place,
@@ -56,6 +57,12 @@ impl Place {
 impl Issued {
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// The rows from `start` on, if there are any.
+    pub(super) fn after(mut self, start: usize) -> Option<Self> {
+        self.work.rows.start = start;
+        (!self.work.rows.is_empty()).then_some(self)
     }
 
     /// Whether `next` has the rows right after its own.
@@ -107,14 +114,20 @@ impl Issued {
         }
         // A resource that the call needs may be awaited here, and use timers and I/O.
         let _entered = self.tokio.as_ref().map(Handle::enter);
-        let rows = self.work.rows.clone();
         let (result, permit) = self.work.on_pool(permit);
+        let rows = self.work.done(&result);
         // Nobody needs the others' rows.
         if result.is_err() {
             self.cancelled.store(true, Ordering::Relaxed);
         }
+        let (sender, gate) = (self.sender.clone(), Arc::clone(&self.work.gate));
+        let done = self.place.done(&rows, result);
+        // Before whoever reads the stream is woken, who may have a permit for them.
+        if let Some(rest) = self.after(rows.end) {
+            gate.wait_first(rest);
+        }
         // The stream may be gone; then nobody waits for the rows.
-        let _ = self.sender.send(self.place.done(&rows, result));
+        let _ = sender.send(done);
         permit
     }
 }
@@ -132,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_that_wait_one_by_one_are_taken_together_once_some_were_measured() -> Result<()> {
+    fn of_the_rows_that_wait_as_many_are_taken_as_was_measured_meanwhile() -> Result<()> {
         let pipeline = Pipeline::new([Node::map("y", ["x"], |x: i64| x)])?;
         let bound = Arc::new(BoundNode::of(&pipeline, &pipeline.nodes()[0])?);
         let Call::Rows(kernel) = bound.node.call() else {
@@ -144,13 +157,13 @@ mod tests {
             ExecutionPlanMetricsSet::new(),
         );
         let (sender, _receiver) = mpsc::unbounded_channel();
-        let wait = |batch, row| {
+        let wait = |batch, rows| {
             let work = Work {
                 kernel: Arc::clone(kernel),
                 is_batch: false,
                 arrays: Vec::new(),
                 skipped: None,
-                rows: row..row + 1,
+                rows,
                 bound: Arc::clone(&bound),
                 gate: Arc::clone(&gate),
                 meters: Meters::new(&metrics, "y", 0),
@@ -165,8 +178,8 @@ mod tests {
             };
             gate.wait(issued, Arc::default());
         };
-        (0..6).for_each(|row| wait(0, row));
-        (6..8).for_each(|row| wait(1, row));
+        (0..6).for_each(|row| wait(0, row..row + 1));
+        (6..8).for_each(|row| wait(1, row..row + 1));
         let next = || gate.next().map(|next| (next.place.batch, next.work.rows));
         let row = Duration::from_micros(1);
         assert_eq!(next(), Some((0, 0..1)), "none was measured");
@@ -175,6 +188,12 @@ mod tests {
         gate.measured(2, 2 * row);
         assert_eq!(next(), Some((0, 3..6)), "the last ones of their batch");
         assert_eq!(next(), Some((1, 6..8)));
+        assert_eq!(next(), None);
+        wait(2, 0..3);
+        gate.measured(2, Duration::from_secs(1));
+        assert_eq!(next(), Some((2, 0..1)), "slower than was believed");
+        assert_eq!(next(), Some((2, 1..2)));
+        assert_eq!(next(), Some((2, 2..3)));
         assert_eq!(next(), None);
         Ok(())
     }

@@ -247,16 +247,31 @@ impl Gate {
         self.ahead.lock().push_back((issued, ahead));
     }
 
+    /// The same, before all others.
+    pub(super) fn wait_first(&self, issued: Issued) {
+        self.ahead.lock().push_front((issued, Arc::default()));
+    }
+
     /// Whether a call waits for a permit.
     pub(super) fn has_next(&self) -> bool {
         !self.ahead.lock().is_empty()
     }
 
-    /// The call that has waited longest for a permit, with as many of the rows that follow as one
-    /// call takes by now: before one was measured, a call takes a row.
+    /// The call that has waited longest for a permit, of as many of its rows and those that follow as
+    /// one call takes by now: before one was measured, a call takes a row.
     pub(super) fn next(&self) -> Option<Issued> {
         let mut ahead = self.ahead.lock();
-        let (mut issued, _) = ahead.pop_front()?;
+        let (mut issued, token) = ahead.pop_front()?;
+        let rows = issued.work.rows.clone();
+        let most = self.chunk(issued.work.bound.node.call(), rows.len(), FOLLOWED);
+        if most < rows.len() {
+            let end = rows.start + most;
+            if let Some(rest) = issued.clone().after(end) {
+                ahead.push_front((rest, token));
+            }
+            issued.work.rows.end = end;
+            return Some(issued);
+        }
         let mut last = &issued;
         for (next, _) in ahead.iter() {
             if !last.is_followed_by(next) {
@@ -336,6 +351,11 @@ impl Gate {
             true => FOLLOWED,
             false => ALONE,
         }
+    }
+
+    /// Whether a call of `rows` rows may do the first ones only, if they take longer than believed.
+    pub(super) fn may_stop(&self, call: &Call, rows: usize) -> bool {
+        rows > 1 && matches!(call, Call::Rows(_)) && self.settings.batch_size.is_none()
     }
 
     /// Whether the next call, of `rows` rows, may end soon: it was measured to, or is the first.

@@ -35,10 +35,14 @@ impl Meters {
         self.rows.add(rows);
     }
 
-    /// Calls of the user's function that begin while `in_flight` run, they among them.
-    pub(super) fn began(&self, calls: usize, in_flight: usize) {
-        self.calls.add(calls);
+    /// A call begins while `in_flight` run, it among them.
+    pub(super) fn began(&self, in_flight: usize) {
         self.peak.set_max(in_flight);
+    }
+
+    /// Calls of the user's function.
+    pub(super) fn called(&self, calls: usize) {
+        self.calls.add(calls);
     }
 
     pub(super) fn took(&self, lap: Lap) {

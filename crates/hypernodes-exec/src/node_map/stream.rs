@@ -358,7 +358,8 @@ impl NodeStream {
         };
         cells.issued += 1;
         let (gate, meters) = (&self.lanes[lane].call.gate, &self.lanes[lane].meters);
-        meters.began(1, gate.in_flight());
+        meters.began(gate.in_flight());
+        meters.called(1);
         let call = std::panic::AssertUnwindSafe(rows.call(row)).catch_unwind();
         let mut call = call
             .map(move |result| result.unwrap_or_else(|panic| Err(panicked(Some(row), &*panic))));
@@ -426,7 +427,6 @@ impl NodeStream {
             }
         };
         let cells = &mut self.queue[index].cells[lane];
-        cells.issued += rows;
         let work = Work {
             kernel: Arc::clone(kernel),
             is_batch: matches!(node.node.call(), Call::Batch(_)),
@@ -442,9 +442,13 @@ impl NodeStream {
             batch: self.front + index as u64,
         };
         if is_trivial {
-            self.settle(place.done(&(start..start + rows), work.in_place()))?;
-            return Ok(rows);
+            let result = work.in_place();
+            let done = work.done(&result);
+            cells.issued += done.len();
+            self.settle(place.done(&done, result))?;
+            return Ok(done.len());
         }
+        cells.issued += rows;
         let issued = Issued {
             work,
             place,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
@@ -16,8 +17,10 @@ use super::gate::Gate;
 use super::meters::Meters;
 use crate::call::call;
 use crate::clock::{Clock, Lap};
+use crate::watchdog::watch;
 
 /// Rows of a batch to call a node for.
+#[derive(Clone)]
 pub(super) struct Work {
     pub(super) kernel: Arc<dyn Kernel>,
     pub(super) is_batch: bool,
@@ -32,58 +35,70 @@ pub(super) struct Work {
 
 impl Work {
     /// On the thread of whoever polls, without a permit.
-    pub(super) fn in_place(self) -> Result<ArrayRef, Failure> {
-        self.meters.began(self.calls(), 1);
+    pub(super) fn in_place(&self) -> Result<ArrayRef, Failure> {
+        self.meters.began(1);
         let began = Instant::now();
         let result = self.call();
         let lap = Lap {
             computing: began.elapsed(),
             ..Lap::default()
         };
-        self.gate.measured(self.rows.len(), lap.computing);
+        self.gate.measured(self.done(&result).len(), lap.computing);
         self.meters.took(lap);
         result
     }
 
     /// On a thread that may block; the permit is for another call, unless there are too many.
     pub(super) fn on_pool(
-        self,
+        &self,
         permit: OwnedSemaphorePermit,
     ) -> (Result<ArrayRef, Failure>, Option<OwnedSemaphorePermit>) {
-        self.meters.began(self.calls(), self.gate.in_flight());
+        self.meters.began(self.gate.in_flight());
         self.gate.began();
         let clock = Clock::start();
         let result = self.call();
         let lap = clock.lap();
-        self.gate
-            .measured(self.rows.len(), lap.computing + lap.waiting);
+        let rows = self.done(&result).len();
+        self.gate.measured(rows, lap.computing + lap.waiting);
         self.meters.took(lap);
         (result, self.gate.ended(permit, lap))
     }
 
-    /// Calls of the user's function.
-    fn calls(&self) -> usize {
-        let rows = self.rows.len() - self.skipped().map_or(0, |skipped| skipped.null_count());
-        if self.is_batch { rows.min(1) } else { rows }
+    /// The rows that a call has done which gave `result`: the first ones, if it was stopped.
+    pub(super) fn done(&self, result: &Result<ArrayRef, Failure>) -> Range<usize> {
+        let start = self.rows.start;
+        let end = result
+            .as_ref()
+            .map_or(self.rows.end, |made| start + made.len());
+        start..end
     }
 
-    /// Of its rows, those that the function is not called for are null.
-    fn skipped(&self) -> Option<NullBuffer> {
-        let (start, length) = (self.rows.start, self.rows.len());
+    /// Of `rows`, those that the function is not called for are null.
+    fn skipped(&self, rows: &Range<usize>) -> Option<NullBuffer> {
         let skipped = self.skipped.as_ref();
-        skipped.map(|skipped| skipped.slice(start, length))
+        skipped.map(|skipped| skipped.slice(rows.start, rows.len()))
     }
 
     fn call(&self) -> Result<ArrayRef, Failure> {
         let (start, length) = (self.rows.start, self.rows.len());
         let arrays = self.arrays.iter().map(|array| array.slice(start, length));
         let arrays: Vec<_> = arrays.collect();
-        match self.skipped() {
+        let result = match self.skipped(&self.rows) {
             Some(skipped) if self.is_batch && skipped.null_count() > 0 => {
                 self.compressed(&arrays, &skipped)
             }
-            skipped => self.called(&arrays, length, skipped),
-        }
+            skipped if self.gate.may_stop(self.bound.node.call(), length) => {
+                let watched = watch();
+                self.called(&arrays, length, skipped, Some(watched.stop()))
+            }
+            skipped => self.called(&arrays, length, skipped, None),
+        };
+        let done = self.done(&result);
+        let skipped = self.skipped(&done);
+        let rows = done.len() - skipped.map_or(0, |skipped| skipped.null_count());
+        let calls = if self.is_batch { rows.min(1) } else { rows };
+        self.meters.called(calls);
+        result
     }
 
     fn called(
@@ -91,8 +106,10 @@ impl Work {
         arrays: &[ArrayRef],
         rows: usize,
         skipped: Option<NullBuffer>,
+        stop: Option<&AtomicBool>,
     ) -> Result<ArrayRef, Failure> {
-        call(&*self.kernel, arrays, &self.bound.shared, rows, skipped)
+        let shared = &self.bound.shared;
+        call(&*self.kernel, arrays, shared, rows, skipped, stop)
     }
 
     /// A batch function called without the rows that are skipped, which are null.
@@ -109,7 +126,7 @@ impl Work {
         let wanted = BooleanArray::new(skipped.inner().clone(), None);
         let arrays = arrays.iter().map(|array| filter(array, &wanted));
         let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let made = self.called(&arrays, rows, None)?;
+        let made = self.called(&arrays, rows, None, None)?;
         let mut next = 0..made.len() as u32;
         let places = skipped
             .iter()

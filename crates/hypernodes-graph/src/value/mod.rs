@@ -124,6 +124,8 @@ impl<T: Owned + ListItem> Owned for Vec<T> {}
 
 /// Rows that tell how long the others are.
 const SAMPLE: usize = 64;
+/// How many rows are done between two looks at whether to go on.
+pub(crate) const STRIDE: usize = 16;
 
 /// A type that a function may return: it becomes one row of an Arrow column, of the type that
 /// [`FromColumn`] lists for it. `None` is a null; every column that a node makes may have some.
@@ -165,7 +167,8 @@ pub trait IntoColumn: Sized {
     #[inline]
     fn reserve(_: &mut Self::Builder, _rows: usize) {}
 
-    /// The column of `rows` rows: what `value` gives for each in turn, null where `skipped` is.
+    /// The column of `rows` rows: what `value` gives for each in turn, null where `skipped` is; of
+    /// the first ones only, where `is_stopped` comes true meanwhile, which is asked every 16 rows.
     ///
     /// # Errors
     /// The first that `value` gives, and a value that the column cannot hold.
@@ -173,10 +176,14 @@ pub trait IntoColumn: Sized {
     fn gather(
         rows: usize,
         skipped: Option<&NullBuffer>,
+        is_stopped: impl Fn() -> bool,
         mut value: impl FnMut(usize) -> Result<Self, Failure>,
     ) -> Result<ArrayRef, Failure> {
         let mut builder = Self::builder(rows);
         for row in 0..rows {
+            if row % STRIDE == 0 && row > 0 && is_stopped() {
+                break;
+            }
             if row == SAMPLE {
                 Self::reserve(&mut builder, rows);
             }

@@ -11,7 +11,7 @@ use arrow::datatypes::{
     Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-use super::{FromColumn, IntoColumn, Owned, Unreadable, Unwritable};
+use super::{FromColumn, IntoColumn, Owned, STRIDE, Unreadable, Unwritable};
 use crate::columns::Failure;
 
 macro_rules! primitives {
@@ -66,22 +66,34 @@ macro_rules! primitives {
             fn gather(
                 rows: usize,
                 skipped: Option<&NullBuffer>,
+                is_stopped: impl Fn() -> bool,
                 mut value: impl FnMut(usize) -> Result<Self, Failure>,
             ) -> Result<ArrayRef, Failure> {
                 let mut values = vec![Self::default(); rows];
-                match skipped {
-                    None => {
-                        for (row, slot) in values.iter_mut().enumerate() {
-                            *slot = value(row)?;
+                let mut done = 0;
+                for stride in values.chunks_mut(STRIDE) {
+                    if done > 0 && is_stopped() {
+                        break;
+                    }
+                    match skipped {
+                        None => {
+                            for (row, slot) in (done..).zip(&mut *stride) {
+                                *slot = value(row)?;
+                            }
+                        }
+                        Some(skipped) => {
+                            for (row, slot) in (done..).zip(&mut *stride) {
+                                if skipped.is_valid(row) {
+                                    *slot = value(row)?;
+                                }
+                            }
                         }
                     }
-                    Some(skipped) => {
-                        for row in skipped.valid_indices() {
-                            values[row] = value(row)?;
-                        }
-                    }
+                    done += stride.len();
                 }
-                let nulls = skipped.filter(|skipped| skipped.null_count() > 0).cloned();
+                values.truncate(done);
+                let nulls = skipped.map(|skipped| skipped.slice(0, done));
+                let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
                 Ok(Arc::new(PrimitiveArray::<$arrow>::new(values.into(), nulls)))
             }
         }

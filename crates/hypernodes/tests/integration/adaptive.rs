@@ -1,5 +1,6 @@
 //! What the engine finds out by itself, without settings.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -97,6 +98,53 @@ async fn an_async_call_that_is_ready_at_once_is_no_task() -> Result<()> {
         let made = mapped(&Pipeline::new([node])?, 1_000, "y").await?;
         assert_eq!(made, [i64::from(waits); 1_000]);
     }
+    Ok(())
+}
+
+/// Rows of one batch: thousands that end at once, and so are called together, then ones that wait.
+async fn check_change_within_a_batch(
+    node: impl FnOnce(Box<dyn Fn(i64) + Send + Sync>) -> Node,
+) -> Result<Outputs> {
+    const SHORT: i64 = 100_000;
+    const ALL: i64 = SHORT + 1_000;
+    let (all, waiting) = (Arc::new(AtomicUsize::new(0)), Calls::default());
+    let (begun, calls) = (Arc::clone(&all), waiting.clone());
+    let node = node(Box::new(move |x| {
+        begun.fetch_add(1, Ordering::Relaxed);
+        if x >= SHORT {
+            let _call = calls.begin();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }));
+    let (pipeline, session) = (Pipeline::new([node])?, Session::new()?);
+    let mapping = pipeline.map(inputs! { x: numbers(ALL) }).over("x");
+    let mapping = timeout(PATIENCE, mapping.on(&session).into_future());
+    let made = mapping.await.expect("it ends")?;
+    assert_eq!(all.load(Ordering::Relaxed), ALL as usize, "each row once");
+    assert!(waiting.peak() >= 32, "{} at once", waiting.peak());
+    Ok(made)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_batch_that_begin_to_wait_do_so_together() -> Result<()> {
+    let numbered = |wait: Box<dyn Fn(i64) + Send + Sync>| {
+        Node::map("y", ["x"], move |x: i64| {
+            wait(x);
+            x
+        })
+    };
+    let made = check_change_within_a_batch(numbered).await?;
+    assert_eq!(made.column::<i64>("y")?, numbers(101_000));
+    let written = |wait: Box<dyn Fn(i64) + Send + Sync>| {
+        Node::map("y", ["x"], move |x: i64| {
+            wait(x);
+            (x % 3 > 0).then(|| x.to_string())
+        })
+    };
+    let made = check_change_within_a_batch(written).await?;
+    let texts = made.column::<Option<String>>("y")?;
+    let expected = (0..101_000_i64).map(|x| (x % 3 > 0).then(|| x.to_string()));
+    assert!(texts.into_iter().eq(expected));
     Ok(())
 }
 
