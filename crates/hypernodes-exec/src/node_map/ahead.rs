@@ -157,7 +157,7 @@ mod tests {
             ExecutionPlanMetricsSet::new(),
         );
         let (sender, _receiver) = mpsc::unbounded_channel();
-        let wait = |batch, rows| {
+        let issued = |batch, rows| {
             let work = Work {
                 kernel: Arc::clone(kernel),
                 is_batch: false,
@@ -168,16 +168,16 @@ mod tests {
                 gate: Arc::clone(&gate),
                 meters: Meters::new(&metrics, "y", 0),
             };
-            let issued = Issued {
+            Issued {
                 work,
                 place: Place { lane: 0, batch },
                 sender: sender.clone(),
                 cancelled: Arc::default(),
                 runtime: Arc::clone(&runtime),
                 tokio: None,
-            };
-            gate.wait(issued, Arc::default());
+            }
         };
+        let wait = |batch, rows| gate.wait(issued(batch, rows), Arc::default());
         (0..6).for_each(|row| wait(0, row..row + 1));
         (6..8).for_each(|row| wait(1, row..row + 1));
         let next = || gate.next().map(|next| (next.place.batch, next.work.rows));
@@ -194,6 +194,18 @@ mod tests {
         assert_eq!(next(), Some((2, 0..1)), "slower than was believed");
         assert_eq!(next(), Some((2, 1..2)));
         assert_eq!(next(), Some((2, 2..3)));
+        assert_eq!(next(), None);
+        wait(3, 1..2);
+        gate.wait_first(issued(3, 0..1));
+        let stopped = issued(4, 0..1);
+        stopped.cancelled.store(true, Ordering::Relaxed);
+        gate.wait_first(stopped);
+        assert_eq!(
+            next(),
+            Some((3, 0..1)),
+            "nobody would let go of the one that stopped"
+        );
+        assert_eq!(next(), Some((3, 1..2)));
         assert_eq!(next(), None);
         Ok(())
     }

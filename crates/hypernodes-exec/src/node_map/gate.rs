@@ -249,7 +249,11 @@ impl Gate {
 
     /// The same, before all others.
     pub(super) fn wait_first(&self, issued: Issued) {
-        self.ahead.lock().push_front((issued, Arc::default()));
+        let mut ahead = self.ahead.lock();
+        // A stream that has stopped has let go of its calls already.
+        if !issued.is_cancelled() {
+            ahead.push_front((issued, Arc::default()));
+        }
     }
 
     /// Whether a call waits for a permit.
