@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How long a call of many rows may take: some times what any is given.
+/// How long a call of many rows may take: four times as long as any was believed to.
 const PATIENCE: Duration = Duration::from_millis(32);
 /// The time between two looks.
 const TICK: Duration = Duration::from_millis(16);

@@ -18,10 +18,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A synchronous function over the rows of some columns.
 ///
 /// Called from any thread, any number of times at once, with any non-empty slice of the
-/// input's rows; it must return as many rows as it was given, in the same order, or at least one of
-/// them if it is stopped ([`Columns::until`]). It may block
-/// and it may panic: engines call it where that harms nobody. It is *not* allowed to keep the
-/// columns. It is `Any`, so that whoever made it knows it again.
+/// input's rows; it must return as many rows as it was given, in the same order, or at least the first
+/// of them if it is stopped ([`Columns::until`]). It may block and it may panic: engines call it where
+/// that harms nobody. It is *not* allowed to keep the columns. It is `Any`, so that whoever made it knows it again.
 pub trait Kernel: Any + Send + Sync {
     /// One output row for each input row, or for the first ones.
     ///

@@ -1,5 +1,6 @@
 //! Every type written to a column and read back, at its limits and with nulls.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -337,4 +338,26 @@ fn a_value_tells_the_memory_that_it_holds() {
     assert!(elsewhere(&std::sync::Arc::<str>::from(text())) >= 1000);
     assert!(elsewhere(&std::borrow::Cow::from(text())) >= 1000);
     assert!(Json(vec![text()]).held_bytes() >= 1000);
+}
+
+#[test]
+fn a_column_that_is_stopped_has_its_first_rows() -> Result<(), Failure> {
+    fn check<T: IntoColumn>(value: impl Fn(usize) -> T) -> Result<(), Failure> {
+        let skipped: NullBuffer = (0..100).map(|row| row % 3 > 0).collect();
+        for skipped in [None, Some(&skipped)] {
+            let whole = T::gather(100, skipped, || false, |row| Ok(value(row)))?;
+            assert_eq!(whole.len(), 100);
+            let last = Cell::new(0);
+            let called = |row| {
+                last.set(row);
+                Ok(value(row))
+            };
+            let made = T::gather(100, skipped, || last.get() >= 20, called)?;
+            assert_eq!((&made, last.get()), (&whole.slice(0, 32), 31));
+        }
+        Ok(())
+    }
+    check(|row| row as i64)?;
+    check(|row| row.to_string())?;
+    check(|row| (row % 2 > 0).then_some(row as f64))
 }
